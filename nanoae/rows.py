@@ -3,7 +3,8 @@
 What goes over all of them reads blocks, one of them ahead on a thread (`by_blocks`). Training meets each row once an
 epoch, in random order: of a table that takes no more than an eighth of the memory, which is then read once, in the same
 order as of one in memory; of a larger one in windows of an eighth of it (`Rows.windows`). Each is made of sixteen
-pieces that lie anywhere in the table, and within it the rows are shuffled.
+pieces that lie anywhere in the table, and within it the rows are shuffled. Of several ranks each reads of a window the
+rows that it computes, and no others.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from typing import Any
 import numpy as np
 
 from nanoae.blocks import ahead, blocks, write_npy
-from nanoae.mapping import check_whole, release
+from nanoae.mapping import check_whole, read_ahead, release
 
 LARGE = 64 << 20  # bytes of a table, from which on it is read by blocks
 BLOCK = 8 << 20  # bytes of rows that are looked at together
 ALIGNED = 2048  # rows
 PARTS, PIECES = 8, 16  # of the memory a window is such a part, and it has so many pieces
-SCATTERED = 32  # rows read before their pages are let go of: around each the system maps 2 MB
+REGION = 2 << 20  # bytes of a mapped file that are in memory for the rows wanted of them
+SCATTERED = (
+    32  # rows that are read in one go, on average, where what gives them can give any at once
+)
 DENSE = 4  # times as many rows as are wanted, which are then read in one go
 
 
@@ -137,7 +141,7 @@ class Rows:
 
     def windows(
         self, order: np.random.Generator, batch_size: int
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    ) -> Iterator[tuple[np.ndarray, Rows]]:
         """(numbers, rows) of one window after the other, in random order; but for the last one whole batches."""
         divisor = batch_size // math.gcd(batch_size, PIECES)
         length = max(1, self.most // PIECES // divisor) * divisor  # of a piece
@@ -148,14 +152,11 @@ class Rows:
         if len(groups) > 1 and len(groups[-1]) * length + len(rest) < batch_size:
             groups[-2:] = [np.concatenate(groups[-2:])]
 
-        def read() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-            for i, group in enumerate(groups, 1):
-                numbers = np.concatenate([np.arange(start, start + length) for start in group])
-                if i == len(groups):
-                    numbers = np.append(numbers, rest)
-                yield numbers, np.asarray(self[numbers])
-
-        return ahead(read())
+        for i, group in enumerate(groups, 1):
+            numbers = np.concatenate([np.arange(start, start + length) for start in group])
+            if i == len(groups):
+                numbers = np.append(numbers, rest)
+            yield numbers, self[numbers]
 
     def map(
         self, function: Callable[[np.ndarray], np.ndarray], out: str | Path | None = None
@@ -205,19 +206,29 @@ def taken(source: Any, numbers: range | np.ndarray) -> np.ndarray:
     elif isinstance(source, Rows):
         found = np.asarray(source[numbers])
     elif not len(numbers) or np.ptp(numbers) < DENSE * len(numbers):
-        first = numbers.min() if len(numbers) else 0
-        last = numbers.max() if len(numbers) else -1
-        found = np.asarray(source[first : last + 1])[numbers - first]
+        found = span(source, numbers)
     else:  # from the first one to the last, each once
         once, place = np.unique(numbers, return_inverse=True)
-        if isinstance(source, np.ndarray):
-            found = np.empty((len(once), *source.shape[1:]), source.dtype)
-            for block in blocks(len(once), SCATTERED):
-                found[block] = source[once[block]]
-                release(source)
+        mapped = isinstance(source, np.ndarray)
+        each = max(1, REGION * len(source) // max(1, source.nbytes)) if mapped else 1
+        apart = np.diff(once // each) > (0 if mapped else DENSE)
+        runs = np.split(once, np.flatnonzero(apart) + 1)
+        if mapped or len(once) > SCATTERED * len(runs):
+            found = np.concatenate([span(source, run) for run in runs])
         else:
             found = np.asarray(getattr(source, "oindex", source)[once])
         found = found[place]
+    release(source)
+    return found
+
+
+def span(source: Any, numbers: np.ndarray) -> np.ndarray:
+    """Those rows of the source, a copy, of all from the first to the last."""
+    first = numbers.min() if len(numbers) else 0
+    last = numbers.max() if len(numbers) else -1
+    part = source[first : last + 1]
+    read_ahead(part, len(numbers))
+    found = np.asarray(part)[numbers - first]
     release(source)
     return found
 

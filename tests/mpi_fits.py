@@ -18,6 +18,7 @@ HOLES = np.where(rng.random(X.shape) < 0.2, np.nan, X)
 LABELS = rng.integers(0, 3, len(X))
 LINES = [f"{a} {b} {a}" for a in ("red", "green", "blue") for b in ("tea", "sea", "fee")] * 3
 FIT = {"epochs": 2, "batch_size": 21, "random_state": 0}
+NOISE = {"corruption": nanoae.GaussianNoise(0.1)}
 DENSE = {"code_size": 3, "hidden": (6,), **FIT}
 
 
@@ -84,7 +85,7 @@ KINDS = {
         code_size=2, state_size=6, embedding_size=3, epochs=1, random_state=0, **d
     ).fit(LINES),
     "wide, watched": lambda **d: nanoae.Autoencoder(4, (600,), **FIT, **d, callbacks=[watched]).fit(X),
-    "windows": lambda **d: nanoae.Autoencoder(4, (6,), **{**FIT, "batch_size": 501}, **d).fit(
+    "windows": lambda **d: nanoae.Autoencoder(4, (6,), **{**FIT, "batch_size": 501}, **NOISE, **d).fit(
         nanoae.open_rows([LARGE], "1MB")
     ),
     "kfac": lambda **d: nanoae.Autoencoder(**DENSE, optimizer=nanoae.KFAC(lr=0.5), **d).fit(X),
@@ -95,6 +96,29 @@ KINDS = {
 def losses(kind, dtype, backend="numpy"):
     history = KINDS[kind](dtype=dtype, backend=backend).history_
     return history["loss"] + history.get("val_loss", [])
+
+
+class Counted:
+    """A table that counts the rows which are read of it."""
+
+    shape, dtype = LARGE.shape, LARGE.dtype
+    read = 0
+
+    def __getitem__(self, rows):
+        self.read += len(LARGE[rows])
+        return LARGE[rows]
+
+
+def share_read():
+    """The most of a table that one of the ranks reads for an epoch; what is read before the first one is no part."""
+
+    def read(epochs):
+        table = Counted()
+        model = nanoae.Autoencoder(4, (6,), **{**FIT, "batch_size": 501, "epochs": epochs})
+        model.fit(nanoae.open_rows(table, "1MB"))
+        return table.read
+
+    return max(process_group().gather((read(3) - read(1)) / 2 / len(LARGE)))
 
 
 def unseeded():
@@ -166,6 +190,7 @@ if __name__ == "__main__":
         result |= {"unseeded": unseeded(), "diverged": diverged()}
         if process_group().size == 2:
             result |= {"interrupted": interrupted(folder), "refused": refused()}
+            result["share"] = share_read()
         process_group().sums.size = 0  # as of ranks that have no memory to share
         result["far"] = losses("wide, watched", dtype)
     else:

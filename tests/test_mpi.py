@@ -67,6 +67,7 @@ def test_ranks_train_what_one_process_does(n, dtype, kinds, tmp_path):
         early, again, straight = found["interrupted"]
         assert early and again == straight  # to the bit
         assert len(found["refused"]) == 3
+        assert 0.49 < found["share"] < 0.6
         assert all("the same network, settings and rows" in said for said in found["refused"])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -29,15 +28,11 @@ class HostDataset:
             return self.ops.to_device(self.host[rows])
         return self.batch[: len(rows)]
 
-    def windows(self, order: np.random.Generator, batch_size: int) -> Iterator[tuple[Any, Any]]:
-        """Of Rows: (numbers, rows on the device) of one window after the other; (None, all), where they fit."""
-        if self.resident is None and self.host.fits:
+    def whole(self) -> Any:
+        """All rows of a file, on the device, which are read once."""
+        if self.resident is None:
             self.resident = self.ops.dataset(np.asarray(self.host))
-        if self.resident is not None:
-            yield None, self.resident
-            return
-        for numbers, rows in self.host.windows(order, batch_size):
-            yield numbers, self.ops.dataset(rows)
+        return self.resident
 
     def fetch(self, rows: np.ndarray, most: int) -> None:
         """Bring these rows, at most `most`, to where the step finds them."""

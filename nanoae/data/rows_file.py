@@ -38,8 +38,8 @@ def open_rows(
 
     source    a .npy file; a .parquet, .arrow or .feather file, or a folder of them (pyarrow); a text table of numbers,
               as .csv; what has a `shape` and slices, as an array of Zarr or HDF5; a list of blocks (n, ...), an
-              iterator over them, or a function that gives one. What cannot be read in any order is read once, into a
-              temporary file
+              iterator over them, or a function that gives one. What cannot be read in any order, of these the columnar
+              files, text tables and iterators, is read once, into a temporary file: by each of several ranks
     memory    about what rows may take in all, as "1GB": beside what Python, NumPy and the model take
     columns   of a file that names them: those wanted, in this order; None: all but those to `ignore`
     limit     the most bytes that a file may unpack to

@@ -5,6 +5,9 @@ of the mean over its own rows, and sums n_r / N times that over all ranks, in pl
 is: what comes out is the gradient of the mean over the whole batch, which one process would have had. Then each rank
 takes the same step. So P ranks are one process, only faster; nothing but the order of some sums differs.
 
+Of a file that does not fit in memory a rank reads its own rows of each epoch; what goes over all rows before, to check
+and to scale them, each rank does for itself, as it decodes what cannot be read in any order, Parquet and text, once.
+
 The sum of a layer's gradients travels while backward is at the layers before it.
 """
 
@@ -74,10 +77,13 @@ class DistributedTrainer(Trainer):
 
     # ---------------------------------------------------------------- a step
 
+    def shard(self, n: int) -> slice:
+        shard = Shard.of(n, self.group.rank, self.group.size)
+        return slice(shard.start, shard.stop)
+
     def local_rows(self, rows: Array) -> Array:
-        group = self.group
-        group.shard = shard = Shard.of(len(rows), group.rank, group.size)
-        return rows[shard.start : shard.stop]
+        self.group.shard = Shard.of(len(rows), self.group.rank, self.group.size)
+        return rows[self.shard(len(rows))]
 
     @property
     def times(self) -> float:

@@ -62,6 +62,13 @@ def last_loss(trainer: Trainer) -> str:
     return f"The last finite loss was {finite[-1]:.4g}" if finite else "No loss was finite"
 
 
+def check_loss(trainer: Trainer, loss: Array) -> None:
+    """Raise NotFiniteError if a step's loss is not finite, where reading it is free."""
+    value = trainer.ops.peek(loss)
+    if value is not None and not math.isfinite(value):
+        stop(trainer, value)
+
+
 def check(trainer: Trainer, loss: float) -> None:
     """Raise NotFiniteError if an epoch's loss or the weights after it are not finite; the host reads one number."""
     health = trainer.ops.sum_squares(trainer.network.theta)

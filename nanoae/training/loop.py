@@ -22,7 +22,7 @@ from nanoae.training import divergence, fusion, stop
 from nanoae.training.checkpoint import Checkpoints
 from nanoae.training.divergence import NotFiniteError
 from nanoae.training.evaluation import evaluate
-from nanoae.training.order import shuffled, windows
+from nanoae.training.order import windows
 from nanoae.training.runner import StepRunner, Window, repeatable
 from nanoae.training.state import Arrays, Facts, Position
 
@@ -122,9 +122,7 @@ class Trainer(Reused):
         """The loss of a batch, a 0-d array; its gradient in network.grad. NotFiniteError where the loss is not finite
         and reading it is free."""
         loss = self.batch_loss(self.fast.forward(x, train=True), t)
-        value = self.ops.peek(loss)
-        if value is not None and not math.isfinite(value):
-            divergence.stop(self, value)  # before backward spreads a NaN over all layers
+        divergence.check_loss(self, loss)  # before backward spreads a NaN over all layers
         self.backward(self.loss.backward())
         return loss
 
@@ -157,8 +155,12 @@ class Trainer(Reused):
         """Whether the device may repeat one step for those that follow."""
         return type(self).step is Trainer.step and repeatable(self)
 
+    def shard(self, n: int) -> slice:
+        """Those of a batch's n rows that this process takes: all of them."""
+        return slice(n)
+
     def local_rows(self, rows: Array) -> Array:
-        """Those of a batch's rows that this process takes: all of them."""
+        """The batch under way: those rows."""
         return rows
 
     def too_few(self, n: int) -> int:
@@ -193,9 +195,7 @@ class Trainer(Reused):
         self.begun = self.optimizer.t - done
         self.drawn_from = ops.generator_state(self.order)
         rows = self.steps_before = 0
-        for numbers, part in windows(x, self.order, self.batch_size):
-            order = shuffled(len(part), self.order, self.weights, numbers)
-            order = order[: len(order) - self.too_few(len(order))]
+        for order, part, numbers in windows(self, x):
             targets = t if t is None or numbers is None else t[ops.to_device(numbers)]
             steps = math.ceil(len(order) / self.batch_size)
             if done < steps:  # else all of the window was done before the fit was resumed
