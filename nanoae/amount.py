@@ -11,5 +11,6 @@ def bytes_of(text: str | float) -> int:
     if found is None:
         raise ValueError(f"expected an amount of bytes, as 4GB, got {text!r}.")
     number, unit, binary = found.groups()
+    base = 1024 if binary else 1000
     power = "kmgt".index(unit) + 1 if unit else 0
-    return int(float(number) * (1024 if binary else 1000) ** power)
+    return int(float(number) * base**power)

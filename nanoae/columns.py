@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 
 def columns(lines: Sequence[Sequence[str]]) -> Iterator[str]:
     """Each line as text, its cells as wide as the widest of their column."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    widths = []
+    for column in zip(*lines, strict=True):
+        widths.append(max(map(len, column)))
     for line in lines:
-        yield "  ".join(map(str.ljust, line, widths)).rstrip()
+        cells = map(str.ljust, line, widths)
+        yield "  ".join(cells).rstrip()

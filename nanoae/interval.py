@@ -15,12 +15,14 @@ class Interval:
     """
 
     def __init__(self, text: str):
-        low, high = (float(end) for end in text[1:-1].split(","))
-        self.low = low if text[0] == "[" else math.nextafter(low, math.inf)
-        self.high = high if text[-1] == "]" else math.nextafter(high, -math.inf)
+        low, high = map(float, text[1:-1].split(","))
+        with_low = text.startswith("[")
+        with_high = text.endswith("]")
+        self.low = low if with_low else math.nextafter(low, math.inf)
+        self.high = high if with_high else math.nextafter(high, -math.inf)
         self.words = f"in {text}"
         if high == math.inf:
-            self.words = f">= {low:g}" if text[0] == "[" else f"> {low:g}"
+            self.words = f">= {low:g}" if with_low else f"> {low:g}"
 
     def __contains__(self, value: Any) -> bool:
         number = value.item() if isinstance(value, np.generic) else value  # which compares exactly

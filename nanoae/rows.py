@@ -30,6 +30,8 @@ SCATTERED = (
 )
 DENSE = 4  # times as many rows as are wanted, which are then read in one go
 
+OfRows = Callable[[np.ndarray], np.ndarray]  # a function of rows (n, ...), each by itself
+
 
 class Rows:
     """Rows (N, ...) of what has `shape`, `dtype` and slices: a memory-mapped .npy file, a data set of HDF5 or Zarr.
@@ -51,14 +53,15 @@ class Rows:
         self,
         source: Any,
         numbers: Any = None,
-        made: Callable[[np.ndarray], np.ndarray] | None = None,
+        made: OfRows | None = None,
         shape: tuple[int, ...] | None = None,
         dtype: Any = None,
     ):
         self.source = source
         self.made = made
         self.numbers = range(source.shape[0]) if numbers is None else numbers
-        self.shape = (len(self.numbers), *(source.shape[1:] if shape is None else shape))
+        of_one = source.shape[1:] if shape is None else shape
+        self.shape = (len(self.numbers), *of_one)
         self.dtype = np.dtype(source.dtype if dtype is None else dtype)
         self.ndim = len(self.shape)
         self.size = math.prod(self.shape)
@@ -95,15 +98,14 @@ class Rows:
         found.memory = self.memory
         return found
 
-    def then(
-        self, made: Callable[[np.ndarray], np.ndarray], shape: tuple[int, ...], dtype: Any
-    ) -> Rows:
-        """What `made`, a function of rows (n, ...) each by itself, makes of them: of this shape, of dtype."""
+    def then(self, made: OfRows, shape: tuple[int, ...], dtype: Any) -> Rows:
+        """What `made` makes of them: each of this shape, of dtype."""
         return Rows(self, None, made, shape, dtype)
 
     def reshape(self, *shape: int) -> Rows:
         """The same rows, each in another shape."""
-        return self.then(lambda x: x.reshape(len(x), *shape[1:]), shape[1:], self.dtype)
+        of_one = shape[1:]
+        return self.then(lambda x: x.reshape(len(x), *of_one), of_one, self.dtype)
 
     def astype(self, dtype: Any, copy: bool = True) -> Rows:
         if self.dtype == dtype:
@@ -148,9 +150,11 @@ class Rows:
         whole = len(self) // length
         rest = np.arange(whole * length, len(self))
         starts = length * order.permutation(whole)
-        groups = [starts[i : i + PIECES] for i in range(0, whole, PIECES)]
-        if len(groups) > 1 and len(groups[-1]) * length + len(rest) < batch_size:
-            groups[-2:] = [np.concatenate(groups[-2:])]
+        groups = [starts[part] for part in blocks(whole, PIECES)]
+        if len(groups) > 1:
+            last = len(groups[-1]) * length + len(rest)
+            if last < batch_size:
+                groups[-2:] = [np.concatenate(groups[-2:])]
 
         for i, group in enumerate(groups, 1):
             numbers = np.concatenate([np.arange(start, start + length) for start in group])
@@ -158,9 +162,7 @@ class Rows:
                 numbers = np.append(numbers, rest)
             yield numbers, self[numbers]
 
-    def map(
-        self, function: Callable[[np.ndarray], np.ndarray], out: str | Path | None = None
-    ) -> Any:
+    def map(self, function: OfRows, out: str | Path | None = None) -> Any:
         """function(block) of all blocks: one after the other in an array, or written to `out`, a .npy, as they come,
         and its number of rows.
 
@@ -236,7 +238,8 @@ def span(source: Any, numbers: np.ndarray) -> np.ndarray:
 def at_once(x: Any) -> int:
     """So many rows of x (N, ...) are a block; so many that what goes on in blocks of 2,048 meets them."""
     size = min(BLOCK, getattr(x, "memory", Rows.memory) // 128)
-    each = max(1, size // max(1, math.prod(x.shape[1:]) * x.dtype.itemsize))
+    of_one = math.prod(x.shape[1:]) * x.dtype.itemsize
+    each = max(1, size // max(1, of_one))
     if each < ALIGNED <= DENSE * each:
         return ALIGNED
     return each // ALIGNED * ALIGNED or each
