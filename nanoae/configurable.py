@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from nanoae.former import CLASSES, alias, warn_former
+from nanoae.former import CLASSES, alias, former_names, warn_former
 from nanoae.interval import Interval
 from nanoae.spelling import did_you_mean
 
@@ -38,19 +38,16 @@ class Configurable:
     be numbers, and in their range where there is one: ValueError otherwise.
 
     bounds   argument -> where a number has to lie, as {"p": "[0, 1)"}
-    former   older name -> name now, of arguments, attributes and what subclasses define
     """
 
     bounds: ClassVar[dict[str, str]] = {}
-    former: ClassVar[dict[str, str]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for old, new in cls.former.items():
+        for old, new in former_names(cls).items():
             if old in vars(cls):
                 warn_former(f"{cls.__name__}.{old}", new)
                 setattr(cls, new, vars(cls)[old])
-        for old, new in vars(cls).get("former", {}).items():
             setattr(cls, old, alias(old, new))
         if "__init__" in vars(cls):
             cls.__init__ = checked(cls.__init__, cls.bounds)  # type: ignore[method-assign]
@@ -108,7 +105,7 @@ def checked(init: Any, bounds: dict[str, str]) -> Any:
 
     @functools.wraps(init)
     def constructor(self: Any, *args: Any, **kwargs: Any) -> None:
-        for old, new in self.former.items():
+        for old, new in former_names(type(self)).items():
             if old in kwargs and new not in kwargs:
                 warn_former(f"{type(self).__name__}: {old}", new)
                 kwargs[new] = kwargs.pop(old)
@@ -215,7 +212,7 @@ def from_config(
         encoder.append(from_config(layer, encoder, known, depth))
     given: dict[str, Any] = {"encoder": encoder} if encoder else {}
     among = encoder or among
-    former = getattr(kind, "former", {})
+    former = former_names(kind)
     for name, own in config.items():
         given[former.get(name, name)] = from_config(own, among, known, depth)
     return kind(**given)

@@ -14,6 +14,25 @@ CLASSES = {  # also in files, whose models load for ever
     "Conditioned": "ConcatSharedLabel",
     "RowBlocks": "open_rows",
 }
+NAMES = {  # class -> former name: name now, of arguments, which stand in files too, attributes and methods
+    "Layer": {"resolve": "infer_shape"},
+    "Loss": {"output": "predict", "free": "neutral"},
+    "KFAC": {
+        "trust": "kl_clip",
+        "memory": "ema_decay",
+        "measure_every": "factor_every",
+        "invert_every": "inverse_every",
+    },
+}
+
+
+def former_names(kind: type) -> dict[str, str]:
+    """Former name -> name now, of a class and its bases that are nanoae's."""
+    found: dict[str, str] = {}
+    for base in kind.__mro__:
+        if base.__module__.startswith("nanoae."):
+            found |= NAMES.get(base.__name__, {})
+    return found
 
 
 def warn_former(old: str, new: str) -> None:

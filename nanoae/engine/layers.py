@@ -28,7 +28,6 @@ class Layer(Reused, Configurable):
     in_shape, out_shape   the shape of one example, without the batch: (784,) or (16, 10, 10)
     """
 
-    former: ClassVar[dict[str, str]] = {"resolve": "infer_shape"}
     ops: Ops
     in_shape: Shape = ()
     out_shape: Shape = ()

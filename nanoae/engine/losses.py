@@ -25,13 +25,12 @@ REDUCTIONS = ("mean", "batch", "sum")
 
 
 class Loss(Reused, Configurable):
-    """The base. A subclass gives `value`: the loss, with its gradient written to `out`. What else it may give:
+    """The base. A subclass gives `value`: the loss, with its gradient written to `out`. Two more are optional:
 
-    elements   what each element costs: for rows that count more or less (`Weighted`) and for costs of rows
-    neutral    an output and a target that cost nothing: for targets with gaps (`Masked`)
+    elements   what each element costs, in y's shape: for rows that count more or less (`Weighted`) and costs of rows
+    neutral    (y, t) that cost nothing, two numbers: for targets with gaps (`Masked`)
     """
 
-    former: ClassVar[dict[str, str]] = {"output": "predict", "free": "neutral"}
     ops: Ops
     neutral: tuple[float, float] | None = None
     dy = ThreadLocal()  # of the last forward
@@ -45,6 +44,7 @@ class Loss(Reused, Configurable):
         one_of(f"{type(self).__name__}: reduction", self.reduction, REDUCTIONS)
 
     def build(self, ops: Ops, dtype: Any) -> Loss:
+        """Made ready for a device's arrays of this dtype; returns itself."""
         self.thread = ThreadState()
         self.ops = ops
         self.dtype = dtype

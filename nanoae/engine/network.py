@@ -49,6 +49,7 @@ class Sequential:
         random_state: int | np.random.SeedSequence | None = None,
         state: list[Array] | None = None,
     ) -> Sequential:
+        """Infer the shapes, lay out theta and grad (P,), and draw the weights, or copy them from `state`."""
         self.input_shape: Shape = tuple(np.atleast_1d(input_shape).tolist())
         self.ops = get_ops(ops)
         self.dtype = float_type(dtype)

@@ -27,7 +27,7 @@ LearningRate = float | Callable[[int, int], float]
 
 
 class Optimizer(Configurable):
-    """The base. `build` once for a theta; `step` after each backward.
+    """The base. `build` once for a theta (P,); `step` after each backward. A subclass gives `update`.
 
     lr, weight_decay   as above, >= 0
     clip_norm          None, or the largest Euclidean norm of the whole gradient: a longer one is scaled down to it
@@ -54,14 +54,14 @@ class Optimizer(Configurable):
         return self
 
     def step(self, theta: Array, grad: Array) -> None:
-        """theta <- theta - update(grad). Clipping scales `grad`."""
+        """theta (P,) <- theta - update(grad (P,)). Clipping scales `grad`."""
         self.rate = self.rate_at(self.t + 1)
         self.t += 1
         self.apply(theta, grad)
         self.flush()
 
     def apply(self, theta: Array, grad: Array) -> None:
-        """`step` number t at this rate: numbers, or 0-d arrays of the device."""
+        """The update of `step` at self.t and self.rate: numbers, or in a recorded step 0-d arrays of the device."""
         if self.clip_norm is not None:
             self.ops.clip_norm_inplace(grad, self.clip_norm)
         for where in self.ranges:

@@ -112,12 +112,6 @@ class KFAC(SGD):
     weight_decay   shrinks theta by itself, outside of F⁻¹ and of `kl_clip`
     """
 
-    former: ClassVar = {
-        "trust": "kl_clip",
-        "memory": "ema_decay",
-        "measure_every": "factor_every",
-        "invert_every": "inverse_every",
-    }
     bounds: ClassVar = {
         "momentum": "[0, 1)",
         "damping": "(0, inf)",
