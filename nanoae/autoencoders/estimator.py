@@ -85,7 +85,8 @@ class Estimator(FrameOutput, Parametrised):
 
     def to_file(self) -> Packed:
         """What was learned, for the model file: (facts as JSON-ready data, arrays by name)."""
-        return {fact.name: fact.pack(getattr(self, fact.attribute)) for fact in self._facts}, {}
+        facts = {fact.name: fact.pack(getattr(self, fact.attribute)) for fact in self._facts}
+        return facts, {}
 
     def from_file(self, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         """The opposite of `to_file`, on an estimator with the saved parameters."""

@@ -66,13 +66,11 @@ class TeacherForcing(Noisy):
         ops = self.ops
         n, t = tokens.shape
         e = self.n_out
-        looked = self.buffer("looked", (n * (t + 1),), "int64")
-        self.looked = looked.reshape(n, t + 1)
-        ops.round_words(tokens, out=self.looked[:, :t])
-        ops.copy(first, out=self.looked[:, t])
-        vectors = self.buffer("vectors", (n * (t + 1), e))
-        ops.take_rows(self.params["W"], looked, out=vectors)
-        vectors = vectors.reshape(n, t + 1, e)
+        self.looked = looked = self.memory("looked", (n, t + 1), "int64")
+        ops.round_words(tokens, out=looked[:, :t])
+        ops.copy(first, out=looked[:, t])
+        vectors = self.memory("vectors", (n, t + 1, e))
+        ops.take_rows(self.params["W"], looked.reshape(-1), out=vectors.reshape(-1, e))
         width = 2 * e + z.shape[1]
         y = self.memory("y", (n, t, width))
         ops.copy(vectors[:, :t], out=y[:, :, :e])

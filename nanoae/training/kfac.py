@@ -38,10 +38,12 @@ class FactorTap(Layer):
 
     def __init__(self, linear: Linear):
         self.linear = linear
-        sizes = {"A": linear.n_in + 1, "G": linear.n_out}
-        self.momenta = {name: np.zeros((n, n), linear.dtype) for name, n in sizes.items()}
-        self.momenta |= {f"{name}_inverse": a.copy() for name, a in self.momenta.items()}
-        self.A, self.G, *self.inverses = self.momenta.values()
+        self.A = np.zeros((linear.n_in + 1, linear.n_in + 1), linear.dtype)
+        self.G = np.zeros((linear.n_out, linear.n_out), linear.dtype)
+        self.inverses = (self.A.copy(), self.G.copy())
+        names = ("A", "G", "A_inverse", "G_inverse")
+        arrays = (self.A, self.G, *self.inverses)
+        self.momenta = dict(zip(names, arrays, strict=True))  # what a checkpoint keeps
 
     def forward(self, x: Array, train: bool = False) -> Array:
         self.x = x
@@ -56,25 +58,21 @@ class FactorTap(Layer):
         n = len(self.x)
         ones = np.ones((n, 1), self.x.dtype)
         x = np.concatenate([self.x, ones], axis=1)  # x̄ = [x, 1]
-        factors = (
-            (self.A, x, 1 / n),
-            (self.G, self.dy, factor**2 / n),
-        )
-        for mean, rows, share in factors:
-            mean *= decay
-            mean += (1 - decay) * share * (rows.T @ rows)
+        self.A *= decay
+        self.A += (1 - decay) * (1 / n) * (x.T @ x)
+        self.G *= decay
+        self.G += (1 - decay) * (factor**2 / n) * (self.dy.T @ self.dy)
 
     def invert(self, damping: float) -> None:
         """(A + π √λ I)⁻¹ and (G + √λ / π I)⁻¹: λ I divided between the two by their average eigenvalues."""
         mean_of_A = np.trace(self.A) / len(self.A)
         mean_of_G = np.trace(self.G) / len(self.G)
         pi = math.sqrt(mean_of_A / max(mean_of_G, 1e-30))
+        root = math.sqrt(damping)
+        A_inverse, G_inverse = self.inverses
         try:
-            means = (self.A, self.G)
-            for mean, by, inverse in zip(means, (pi, 1 / pi), self.inverses, strict=True):
-                added = by * math.sqrt(damping)
-                damped = mean.astype(np.float64) + added * np.eye(len(mean))
-                inverse[...] = np.linalg.inv(damped)
+            A_inverse[...] = damped_inverse(self.A, pi * root)
+            G_inverse[...] = damped_inverse(self.G, 1 / pi * root)
         except np.linalg.LinAlgError:
             largest = max(abs(self.A).max(), abs(self.G).max())
             raise NotFiniteError(
@@ -91,6 +89,12 @@ class FactorTap(Layer):
 
     def __repr__(self) -> str:
         return f"FactorTap({self.linear})"
+
+
+def damped_inverse(mean: Array, added: float) -> Array:
+    """(mean + added I)⁻¹ of a factor (n, n), in float64."""
+    identity = np.eye(len(mean))
+    return np.linalg.inv(mean.astype(np.float64) + added * identity)
 
 
 class KFAC(SGD):
@@ -231,15 +235,15 @@ class KFACTrainer(Trainer):
     def precondition(self, rate: float) -> None:
         """grad <- ν F⁻¹ ∇, with ν <= 1 so that Δ = rate · ν F⁻¹ ∇ keeps ΔᵀFΔ below `kl_clip`."""
         if self.due(self.optimizer.inverse_every):
-            for layer in self.taps:
-                layer.invert(self.optimizer.damping)
+            for tap in self.taps:
+                tap.invert(self.optimizer.damping)
         factor = self.per_row(self.loss.backward())
-        directions, products = zip(*(layer.natural() for layer in self.taps), strict=True)
+        found = [tap.natural() for tap in self.taps]
         # ΔᵀFΔ = rate² ∇ᵀ F⁻¹ ∇ before it is held back
-        change = (rate * factor) ** 2 * sum(products)
+        change = (rate * factor) ** 2 * sum(product for _, product in found)
         allowed = math.sqrt(self.optimizer.kl_clip / max(change, 1e-30))
         clipped = factor * min(1.0, allowed)
-        for layer, direction in zip(self.taps, directions, strict=True):
-            grads = layer.linear.grads
+        for tap, (direction, _) in zip(self.taps, found, strict=True):
+            grads = tap.linear.grads
             np.multiply(direction[:-1], clipped, out=grads["W"])
             np.multiply(direction[-1], clipped, out=grads["b"])
