@@ -31,6 +31,8 @@ def stop(trainer: Trainer, loss: float, too_large: str = "") -> None:
 
     too_large   in words, the gradient whose square overflowed
     """
+    if trainer.late and not math.isfinite(loss):
+        trainer.network.grad[...] = 0  # a gradient of that loss, which tells nothing
     culprit, in_backward = trainer.network.first_not_finite()
     if math.isfinite(loss) and culprit.startswith("no layer"):
         culprit = "no layer, but the sum of the weights' squares"

@@ -39,8 +39,7 @@ class Trainer(Reused):
                                so few (BatchNorm from one), these rows, others each time, sit the epoch out
     epochs                     planned epochs, for schedules and the progress bar
     seed                       int or SeedSequence: the order of the examples, the same on every backend
-    patience                   None, or stop after so many epochs without a better validation loss; the best weights
-                               are restored
+    patience                   None, or stop after so many epochs without a better validation loss, at the best weights
     callbacks                  called as callback(trainer, row) after each epoch, row = {"epoch": 1, "loss": ...};
                                one that returns True stops the training
     verbose                    show a progress bar
@@ -61,6 +60,7 @@ class Trainer(Reused):
     good: tuple[Facts, Arrays] | None = None  # how things stood before the epoch under way
     checkpoints: Checkpoints | None = None  # of the fit under way
     total: Any = 0.0  # of the losses of the epoch under way, each times its rows
+    late = False  # whether a step's loss is looked at after its backward
     steps_before = 0  # the window under way, in the epoch
     entered: tuple[int, Any] = (0, 0.0)  # steps done of the epoch that comes, their losses
     interrupted = False  # whether Ctrl-C ended `fit`
