@@ -6,10 +6,12 @@ That they compute what `Ops` computes is in test_kernels.py.
 import copy
 import os
 import pickle
+import re
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from test_capture import MODELS, Swish
 
 import nanoae
 from nanoae import MSE, SGD, Adam, Linear, ReLU, Sequential, Sigmoid, Tanh, TiedLinear, Trainer
-from nanoae.backend import NoKernels, Ops, get_ops, mkl, native
+from nanoae.backend import NoKernels, Ops, get_ops, lapack, mkl, native
 from nanoae.backend.blas import openblas
 from nanoae.backend.native_ops import NativeOps
 from nanoae.cli import main
@@ -641,6 +643,34 @@ def test_info_tells_what_computes(fast, capsys):
     main(["info"])
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("kernels"))
     assert native.library().compiler in line and "threads" in line
+
+
+class Matrix:
+    """NumPy's functions of it say how many threads they would take."""
+
+    def __init__(self, threads):
+        self.threads = threads
+
+    def __array_function__(self, function, types, args, kwargs):
+        return self.threads(0)
+
+
+@pytest.mark.parametrize("name", ["cholesky", "eigh", "inverse", "solve", "svd"])
+def test_a_factorisation_takes_one_thread_and_afterwards_as_many_as_before(threads, name):
+    threads(2)
+    matrix = Matrix(threads)
+    columns = [matrix] if name == "solve" else []
+    assert getattr(lapack, name)(matrix, *columns) == 1
+    assert threads(0) == 2
+
+
+def test_factorisations_are_made_in_one_place():
+    found = {
+        path.name
+        for path in Path(nanoae.__file__).parent.rglob("*.py")
+        if re.search(r"linalg\.(?!norm\b|LinAlgError\b)", path.read_text())
+    }
+    assert found == {"lapack.py"}
 
 
 def test_small_products_take_one_thread_and_afterwards_as_many_as_before(threads):

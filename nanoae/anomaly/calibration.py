@@ -87,11 +87,8 @@ def benjamini_hochberg(p: np.ndarray, rate: float) -> np.ndarray:
     n = len(p)
     ordered = np.sort(p)
     allowed = rate * np.arange(1, n + 1) / n
-    passed = np.flatnonzero(ordered <= allowed * (1 + 1e-12))
-    if len(passed) == 0:
-        return np.zeros(n, bool)
-    largest = ordered[passed[-1]]
-    return p <= largest
+    passed = ordered[ordered <= allowed * (1 + 1e-12)]
+    return p <= passed.max(initial=-1)  # none: no row
 
 
 class SeenRows:

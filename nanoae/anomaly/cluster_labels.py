@@ -15,7 +15,7 @@ from nanoae.autoencoders.model_file import pack, save_model, unpack
 from nanoae.autoencoders.parameters import estimator, parameter, transactional
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.saved import WHOLE, Fact
-from nanoae.backend import get_ops
+from nanoae.backend import get_ops, lapack
 from nanoae.blocks import blocks
 from nanoae.data.field import promised
 from nanoae.data.frame import framed
@@ -206,7 +206,7 @@ class ClusterLabelDetector(Estimator):
         D = np.diag(W.sum(axis=1) + 1e-9)
         system = (D - W)[np.ix_(free, free)]
         from_known = W[np.ix_(free, known)] @ value
-        f[free] = np.linalg.solve(system, from_known)
+        f[free] = lapack.solve(system, from_known)
         return f.clip(0, 1)
 
     def _squared_distances(self) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from nanoae.anomaly.neighbours import FEW, distances_in_cells, distances_to_nearest, into_cells
 from nanoae.anomaly.score import Score, blocks_of, drawn
+from nanoae.backend import lapack
 from nanoae.backend.blas import one_thread
 
 
@@ -82,8 +83,7 @@ class NearestCodes(Score):
             distance = distances_in_cells(codes, r, self.starts_, self.centers_, k + 1)
         else:
             distance = distances_to_nearest(codes, r, min(k + 1, len(r)))
-        squared_norms = (r * r).sum(axis=1)
-        length = float(np.sqrt(squared_norms.mean()))
+        length = np.linalg.norm(r) / len(r) ** 0.5  # of a code, the root of the mean square
         same = 1e-5 * length  # as near as rounding brings a code to itself
         itself = (distance[:, 0] <= same) & (distance.shape[1] > k)
         to_others = distance[:, 1:].mean(axis=1)
@@ -138,5 +138,5 @@ def whitening(codes: np.ndarray, power: float) -> np.ndarray:
     covariance = np.atleast_2d(np.cov(codes.astype(np.float64), rowvar=False))
     width = len(covariance)
     ridge = max(0.05 * np.trace(covariance) / width, 1e-12)
-    variance, axes = np.linalg.eigh(covariance + ridge * np.eye(width))
+    variance, axes = lapack.eigh(covariance + ridge * np.eye(width))
     return axes * variance ** (-power / 2)

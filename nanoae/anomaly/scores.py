@@ -7,6 +7,7 @@ import numpy as np
 from nanoae.anomaly.column_tails import ColumnTails
 from nanoae.anomaly.nearest_codes import NearestCodes, NearestJointCodes, NearestWhitenedCodes
 from nanoae.anomaly.score import FeatureScore, Score, squares
+from nanoae.backend import lapack
 from nanoae.data.scaling import spread, spread_known
 from nanoae.spelling import one_of
 
@@ -51,7 +52,7 @@ class Mahalanobis(Score):
         s = spread(codes)
         correlation = np.atleast_2d(np.cov(codes / s, rowvar=False))
         ridge = 1e-6 * np.eye(len(s))
-        inverse = np.linalg.inv(correlation + ridge)
+        inverse = lapack.inverse(correlation + ridge)
         self.precision_ = inverse / np.outer(s, s)
         return self
 

@@ -123,7 +123,6 @@ class Tail(Conformal):
     def exceeded(self, scores: np.ndarray) -> np.ndarray:
         """P(a normal score >= each of scores (N,)), in (0, 1]: (1 + the number that are) / (n + 1) up to t, above it
         what the Pareto tail says."""
-        scores = np.asarray(scores, np.float64)
         p = super().exceeded(scores)
         over = np.maximum(scores - self.t, 0) / self.sigma
         inside = np.maximum(1 + self.gamma * over, 0)
@@ -139,7 +138,6 @@ def fit_generalised_pareto(y: np.ndarray) -> tuple[float, float]:
     Grimshaw 1993: with θ = γ / σ the likeliest γ is mean log(1 + θ y), so that one number is to be searched for:
     log L(θ) = -n (log(γ / θ) + γ + 1). θ -> 0 is the exponential distribution, γ = 0, σ = mean y.
     """
-    y = np.asarray(y, np.float64)
     mean = float(y.mean())
     top = float(y.max())
     if top <= 0:

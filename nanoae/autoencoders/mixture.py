@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.backend import Array, Ops, get_ops
+from nanoae.backend import Array, Ops, get_ops, lapack
 from nanoae.configurable import Configurable
 from nanoae.data.kmeans import plus_plus
 from nanoae.former import former
@@ -152,9 +152,9 @@ class Mixture(Configurable):
         log N = -(y·y + K log 2π) / 2 - Σ log L[k, k]."""
         weights, means, covariances = self.arrays()
         joint = ops.empty((len(z), len(weights)), z.dtype)
-        for c, L in enumerate(np.linalg.cholesky(covariances)):
+        for c, L in enumerate(lapack.cholesky(covariances)):
             mean = ops.to_device(means[c])
-            inverse = ops.to_device(np.linalg.inv(L).T)
+            inverse = ops.to_device(lapack.inverse(L).T)
             y = ops.matmul(z - mean, inverse)
             of_pi = len(L) * math.log(2 * math.pi) / 2
             half_log_det = float(np.log(np.diag(L)).sum())
@@ -172,7 +172,7 @@ class Mixture(Configurable):
         """n codes (n, K); `temperature` multiplies the standard deviations: below 1 for likelier ones."""
         rng = np.random.default_rng(random_state)
         weights, means, covariances = self.arrays()
-        L = np.linalg.cholesky(covariances)
+        L = lapack.cholesky(covariances)
         c = rng.choice(len(weights), n, p=weights)
         noise = rng.standard_normal((n, means.shape[1]))
         return means[c] + temperature * np.einsum("nij,nj->ni", L[c], noise)  # type: ignore[no-any-return]
@@ -184,7 +184,7 @@ class Mixture(Configurable):
             return ops.normal
         weights, means, covariances = self.arrays()
         bounds = [0.0, *np.cumsum(weights)[:-1].tolist(), 1.0]  # u < 1, whatever rounding makes
-        roots = [ops.to_device(L.T, dtype) for L in np.linalg.cholesky(covariances)]
+        roots = [ops.to_device(L.T, dtype) for L in lapack.cholesky(covariances)]
         parts = list(zip(bounds, bounds[1:], roots, ops.to_device(means, dtype), strict=False))
 
         def draw(generator: Any, out: Array) -> Array:

@@ -16,7 +16,7 @@ from nanoae.autoencoders.parameters import estimator, parameter, transactional
 from nanoae.autoencoders.saved import Packed
 from nanoae.autoencoders.scaled import Scaled, reconstruction_errors
 from nanoae.autoencoders.weights import FEW, content_order, weighed_blocks, weighted_rows
-from nanoae.backend.blas import one_thread
+from nanoae.backend import lapack
 from nanoae.configurable import Self
 from nanoae.data.frame import framed
 from nanoae.rows import by_blocks
@@ -161,18 +161,11 @@ def singular(parts: Iterator[np.ndarray], tall: bool) -> tuple[np.ndarray, np.nd
     """S² (K,), largest first, and Vᵀ (K, D) of all rows X = U S Vᵀ (N, D), which come in parts.
 
     tall   N > D: the D x D matrix XᵀX = V S² Vᵀ has the same right singular vectors, and is smaller
-
-    On one thread: LAPACK's many small products gain a fifth from a second one, and where other programs have the cores
-    its threads wait for each other a hundred times as long as they compute.
     """
     if tall:
-        square = sum(part.T @ part for part in parts)
-        with one_thread():
-            squares, vectors = np.linalg.eigh(square)
+        squares, vectors = lapack.eigh(sum(part.T @ part for part in parts))
         return np.maximum(squares[::-1], 0), vectors[:, ::-1].T
-    rows = np.concatenate(list(parts))
-    with one_thread():
-        _, s, vectors = np.linalg.svd(rows, full_matrices=False)
+    _, s, vectors = lapack.svd(np.concatenate(list(parts)), full_matrices=False)
     return s**2, vectors
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nanoae.backend import lapack
 from nanoae.plot.axes import (
     AXIS,
     INK,
@@ -141,7 +142,7 @@ def principal_plane(points: NDArray[Any]) -> tuple[NDArray[Any], list[float]]:
     centred = points - points.mean(axis=0, dtype=np.float64)
     # two components of one point
     rows = np.vstack([centred, 0 * centred[:1]])
-    _, s, vt = np.linalg.svd(rows, full_matrices=False)
+    _, s, vt = lapack.svd(rows, full_matrices=False)
     # a component's sign is free: fix it
     components = vt[:2]
     sign = np.where(components.sum(axis=1, keepdims=True) < 0, -1, 1)

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nanoae.backend import Array
+from nanoae.backend import Array, lapack
 from nanoae.engine.layers import Layer, Linear
 from nanoae.engine.losses import BCE, MSE, GaussianNLL, Loss
 from nanoae.engine.network import Sequential
@@ -94,7 +94,7 @@ class FactorTap(Layer):
 def damped_inverse(mean: Array, added: float) -> Array:
     """(mean + added I)⁻¹ of a factor (n, n), in float64."""
     identity = np.eye(len(mean))
-    return np.linalg.inv(mean.astype(np.float64) + added * identity)
+    return lapack.inverse(mean.astype(np.float64) + added * identity)
 
 
 class KFAC(SGD):

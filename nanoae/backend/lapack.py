@@ -1,0 +1,17 @@
+"""LAPACK's factorisations of matrices in the host's memory, each on one thread.
+
+Its many small products gain a fifth from a second thread, and on a busy machine the threads wait for each other a
+hundred times as long as they compute.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nanoae.backend.blas import one_thread
+
+cholesky = one_thread()(np.linalg.cholesky)
+eigh = one_thread()(np.linalg.eigh)
+inverse = one_thread()(np.linalg.inv)
+solve = one_thread()(np.linalg.solve)
+svd = one_thread()(np.linalg.svd)
