@@ -3,8 +3,8 @@
     python -m benchmarks.scaling                 measures here, writes results/scaling.md and .json
     python -m benchmarks.scaling --rounds 2      a quick look, which writes nothing
 
-Measured are one process with one thread and with two, and 2 and 4 ranks with one thread each; and of a step on 2 ranks
-what it does when.
+Measured are one process with one thread and with two, and 2 and 4 ranks with one thread each; of a step on 2 ranks
+what it does when; and how much of a file each rank reads.
 
 A step of N rows on P ranks, of a network with W parameters of 4 bytes:
 
@@ -36,6 +36,7 @@ import numpy as np
 
 import nanoae
 from benchmarks.cases import B, Case, H
+from benchmarks.reading import MEMORY, SHAPE, measure_reading
 from benchmarks.table import save
 from nanoae.autoencoders.underfit import part_of_another
 from nanoae.training.process_group import process_group
@@ -194,6 +195,7 @@ def work(path: Path, rounds: int) -> None:
     """What each rank does."""
     group = process_group()
     found: dict = {name: measure(case, case.batch, rounds) for name, case in CASES.items()}
+    found["read"] = measure_reading()
     if group is None:
         for name, case in CASES.items():
             found[f"{name} half"] = measure(case, case.batch // 2, rounds)
@@ -276,6 +278,18 @@ def report(measured: dict[str, dict]) -> tuple[str, dict]:
         "```",
         "",
         "A sum is shown from where it begins to where rank 0 first finds it done: it looks after each layer.",
+        "",
+    ]
+    rows, columns = SHAPE
+    shares = [
+        f"{found['read']:.2f} ({how})" for how, found in measured.items() if how != TWO_THREADS
+    ]
+    lines += [
+        "## Reading",
+        "",
+        f"For an epoch over a .npy of {rows:,} x {columns} float32 in `--memory {MEMORY}`, none of it in the cache,",
+        f"a rank reads from the disk, as a share of the file: {', '.join(shares)}.",
+        "Each rank read all of it up to commit 66910db.",
         "",
     ]
     for network, (bandwidth, latency) in NETWORKS.items():
