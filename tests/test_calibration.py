@@ -192,6 +192,22 @@ def test_false_discoveries_are_few():
     assert not (found.predict(new[:300], false_discovery_rate=1e-3) < 0).any()
 
 
+def test_too_few_rows_for_the_rate_of_false_discoveries_are_told():
+    """The least p is 1 / (M + 1): two of 62 rows that nothing normal comes near need 1 / (M + 1) <= 0.1 · 2 / 62."""
+    random = np.random.default_rng(0)
+    found = small().fit(random.normal(size=(20, 3)))
+    new = np.zeros((62, 3))
+    new[:2] = 1e3
+    with pytest.warns(
+        UserWarning, match="2 of 62 rows score above all 20 that .* expected 309 or more"
+    ):
+        assert (found.predict(new, false_discovery_rate=0.1) == 1).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (found.predict(new[2:], false_discovery_rate=0.1) == 1).all()
+        assert (found.predict(new[:20], false_discovery_rate=0.6) == -1).sum() == 2
+
+
 def test_a_holdout_of_one_row_is_refused():
     with pytest.raises(ValueError, match="expected holdout to keep 2 rows or more"):
         small(holdout=0.05).fit(np.random.default_rng(0).normal(size=(20, 3)))
@@ -277,6 +293,8 @@ def test_detect_by_false_discoveries(tables, capsys):
         "0.2",
     ]
     assert main(use) == 0 and np.array_equal(flags("again.csv"), found)
+    assert main([*use[:-1], "0.01"]) == 0 and not flags("again.csv").any()
+    assert "rows score above all 40" in capsys.readouterr().err
     assert main([*tables, "--false-discovery-rate", "1.5"]) == 2
     assert "--false-discovery-rate: expected a number in (0, 1), got 1.5" in capsys.readouterr().err
 

@@ -14,6 +14,9 @@ standard deviation of sqrt(a (1 - a) / n): 2.1 points at a = 10 % and n = 200.
 
 from __future__ import annotations
 
+import math
+import warnings
+
 import numpy as np
 
 from nanoae.interval import Interval
@@ -79,15 +82,26 @@ class Conformal:
         return float(first - 1e-3 * (first - lower))
 
 
-def benjamini_hochberg(p: np.ndarray, rate: float) -> np.ndarray:
+def benjamini_hochberg(p: np.ndarray, rate: float, tested: float = np.inf) -> np.ndarray:
     """(N,) bool: the rows of p-values p (N,) to be called abnormal, so that of these a share `rate` is normal at most,
-    in the mean: the k smallest p, k the largest with p_(k) <= rate k / N (Benjamini & Hochberg 1995)."""
+    in the mean: the k smallest p, k the largest with p_(k) <= rate k / N (Benjamini & Hochberg 1995).
+
+    tested   M, where p is 1 / (M + 1) at least: a warning tells if no row is called abnormal since M is too small
+    """
     if rate not in Interval("(0, 1)"):
         raise ValueError(f"false_discovery_rate: expected a number in (0, 1), got {rate!r}.")
     n = len(p)
     ordered = np.sort(p)
     allowed = rate * np.arange(1, n + 1) / n
     passed = ordered[ordered <= allowed * (1 + 1e-12)]
+    highest = int((ordered < 1.5 / (tested + 1)).sum())
+    if highest and not len(passed):
+        warnings.warn(
+            f"false_discovery_rate: {highest:,} of {n:,} rows score above all {tested:,} that p-values come from, too "
+            f"few of these to tell: expected {math.ceil(n / (rate * highest) - 1e-6) - 1:,} or more, so that rows as "
+            "rare may be called abnormal.",
+            stacklevel=5,
+        )
     return p <= passed.max(initial=-1)  # none: no row
 
 

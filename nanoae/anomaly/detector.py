@@ -270,7 +270,7 @@ class AnomalyDetector(Estimator):
         """(N,) bool: the rows of X that `predict` calls abnormal."""
         if false_discovery_rate is None:
             return ~(self.score_samples(X) >= self.offset_)  # so that NaN is abnormal
-        return benjamini_hochberg(self.p_values(X), false_discovery_rate)
+        return benjamini_hochberg(self.p_values(X), false_discovery_rate, len(self.tested_scores_))
 
     def fit_predict(self, X: Any, y: Any = None) -> np.ndarray:
         """fit(X), then predict(X)."""

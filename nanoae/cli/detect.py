@@ -140,7 +140,7 @@ def write_judged(
     p_values = None
     if rate is not None:  # which is of all rows at once
         p_values = np.concatenate([detector.p_values(rows) for rows, *_ in parts()])
-        falsely = benjamini_hochberg(p_values, rate)
+        falsely = benjamini_hochberg(p_values, rate, len(detector.tested_scores_))
 
     def lines() -> Iterator[Iterable]:
         for rows, numbers, copied in parts():

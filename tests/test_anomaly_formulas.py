@@ -1,0 +1,186 @@
+"""Do the detectors compute the formulas of their docstrings, factor by factor, also where tables seldom come?"""
+
+import numpy as np
+import pytest
+
+import nanoae
+from nanoae import AnomalyDetector
+from nanoae.anomaly import default_autoencoder
+from nanoae.anomaly.calibration import Conformal, SeenRows, benjamini_hochberg, deal
+from nanoae.anomaly.neighbours import near_cells
+from nanoae.anomaly.scores import ColumnTails, NearestJointCodes
+from nanoae.anomaly.surprise import Standing, Surprise
+from nanoae.anomaly.thresholds import PeaksOverThreshold, Tail, fit_generalised_pareto
+
+# ---------------------------------------------------------------- p-values and folds
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_ties_but_for_rounding_count_against_a_row_whatever_its_sign(sign):
+    scores = sign * np.array([1.0, 2, 3])
+    p = Conformal(scores).exceeded(2 * sign + np.array([-1e-7, 0, 1e-7, 1e-3]))
+    np.testing.assert_array_equal(p, np.array([3, 3, 3, 2]) / 4)
+
+
+def test_a_p_value_at_the_allowed_share_is_a_discovery_whatever_rounding_makes_of_it():
+    for n in range(1, 200):
+        k = np.arange(1, n + 1)
+        assert benjamini_hochberg(k / (10 * n), 0.1).all()
+        assert not benjamini_hochberg((k + 1e-6) / (10 * n), 0.1).any()
+
+
+def test_a_row_kept_out_of_a_fold_twice_is_judged_by_it_twice():
+    seen = SeenRows.of(np.array([[1.0], [1], [1], [2]]), np.array([0, 0, 1, 1]))
+    np.testing.assert_allclose(seen.of_folds(np.array([[1.0], [2]])), [[2 / 3, 0], [1 / 3, 1]])
+
+
+def test_of_many_rows_some_are_held_out_at_random():
+    found = deal(200_000, 0.0, np.random.default_rng(0))
+    held = np.flatnonzero(found == 0)
+    assert len(held) == 20_000 and set(found) == {-1, 0}
+    assert abs(held.mean() / 100_000 - 1) < 0.02
+
+
+# ---------------------------------------------------------------- beyond what was seen
+
+
+def test_the_tail_begins_below_the_ten_highest():
+    tail = Tail(np.arange(30.0))
+    p = tail.exceeded(np.array([0, 10, 19, 19 + 1e-9, 1000]))
+    np.testing.assert_allclose(p[:4], [1, 21 / 31, 12 / 31, 10 / 30])
+    assert 0 < p[4] < 1e-3
+
+
+@pytest.mark.parametrize("power", [0.5, 1, 4])
+def test_a_threshold_for_what_is_rarer_than_one_of_n_and_a_new_row(power):
+    y = np.random.default_rng(0).exponential(size=200) ** power
+    top = np.sort(y)[-20:]
+    t = np.sort(y)[-21]
+    gamma, sigma = fit_generalised_pareto(top - t)
+    larger = max(gamma, 0) + 3 / 20
+    want = t + sigma / larger * ((21 / 201 / 1e-4) ** larger - 1)
+    assert PeaksOverThreshold(1e-4).fit(y) == pytest.approx(max(want, y.max()))
+
+
+def test_no_such_threshold_lies_below_a_score_that_was_seen():
+    scores = np.append(np.arange(200.0), 1e6)
+    assert PeaksOverThreshold(0.0049).fit(scores) >= 1e6
+
+
+# ---------------------------------------------------------------- scores of several kinds together
+
+
+def standing(scores, new):
+    height = scores - min(scores.min(), 0)
+    floor = 1e-3 * (np.median(height) or height.mean())
+    logs = np.log(height + floor)
+    m = np.median(logs)
+    d = np.quantile(logs, 0.8413) - m or logs.std()
+    z = (np.log(np.maximum(new - min(scores.min(), 0), 0) + floor) - m) / d
+    return (z + np.sqrt(z**2 + 4)) / 2
+
+
+USUAL = {
+    "above 0": np.random.default_rng(0).chisquare(4, size=50),
+    "below 0": np.random.default_rng(1).normal(-5, 2, size=50),
+    "0 and more": np.append(0, np.random.default_rng(2).chisquare(1, size=50)),
+    "mostly equal": np.append(np.full(90, 2.0), np.linspace(1, 9, 10)),
+    "mostly 0": np.append(np.zeros(40), np.linspace(0, 9, 10)),
+}
+
+
+@pytest.mark.parametrize("usual", USUAL.values(), ids=USUAL)
+def test_a_standing_is_the_deviations_above_the_usual(usual):
+    new = np.append(usual, [usual.min() - 1, usual.max() + 10])
+    np.testing.assert_allclose(Standing().fit(usual)(new), standing(usual, new))
+
+
+@pytest.mark.parametrize("holdout", [0.5, 0.0])
+def test_scores_count_by_their_weights_in_the_root_of_the_mean_square(holdout, ten_folds):
+    """Each beside its usual height in all folds' rows that were kept out; a new row's score is the folds' mean."""
+    random = np.random.default_rng(0)
+    X = random.normal(size=(60, 3))
+    new = random.normal(size=(20, 3))
+    model = nanoae.Autoencoder(2, (4,), epochs=1, backend="numpy")
+    scores = ("joint", "reconstruction", "tails", "codes", "whitened")
+    found = AnomalyDetector(model, scores, holdout=holdout, random_state=0).fit(X)
+    folds = deal(60, holdout, np.random.default_rng(np.random.SeedSequence(0)))
+    kept_out = [member.raw(X[folds == fold]) for fold, member in enumerate(found.members_)]
+    usual = np.concatenate(kept_out, axis=1)
+    of_folds = []
+    for member in found.members_:
+        views = [standing(*each) for each in zip(usual, member.raw(new), strict=True)]
+        mean = np.average(np.square(views), axis=0, weights=[2, 0.5, 0.5, 2, 1])
+        of_folds.append(np.sqrt(mean))
+    assert len(of_folds) == (1 if holdout else 10)
+    np.testing.assert_allclose(-found.score_samples(new), np.mean(of_folds, axis=0))
+
+
+def test_a_surprise_goes_on_above_the_tenth_from_above():
+    usual = np.random.default_rng(0).pareto(2.0, size=500) + 1
+    t = np.sort(usual)[-50]
+    slope = np.log(np.sort(usual)[-50:] / t).mean()
+    found = Surprise().fit(usual)(np.array([20.0, 100.0])) ** 2 / 2
+    assert np.diff(found) == pytest.approx(np.log(5) / slope, rel=1e-4)
+
+
+# ---------------------------------------------------------------- single scores
+
+
+def test_values_that_differ_by_rounding_are_equal_in_the_tails():
+    score = ColumnTails().fit(None, np.arange(9.0)[:, None])
+    for value, p in ((1, 0.6), (7, 0.6), (8, 0.4), (4, 1)):
+        for off in (-1e-9, 0, 1e-9):
+            assert score.score(None, np.array([[value + off]])) == pytest.approx(-np.log(p))
+
+
+def test_what_is_missing_has_no_share_of_a_score_of_nothing():
+    score = ColumnTails().fit(None, np.arange(18.0).reshape(9, 2))
+    shares = score.shares(None, np.array([[8, np.nan], [8, 9], [np.nan, np.nan]]))
+    np.testing.assert_allclose(shares, [[1, 0], [0.5, 0.5], [0.5, 0.5]])
+
+
+def test_cells_of_few_rows_are_looked_at_until_there_are_four_times_as_many_as_wanted():
+    near = near_cells(np.arange(101), np.arange(100.0)[:, None], 10)
+    assert near[0].tolist() == [True] * 40 + [False] * 60
+    assert near[50].sum() == 40 and near[50, 31:70].all()
+
+
+@pytest.mark.parametrize("given_back, factor", [(1, 100), (0.9, 1), (0.5, 0.2)])
+def test_errors_are_a_tenth_of_the_codes_beside_them(given_back, factor):
+    class Lossy:
+        transform = staticmethod(np.asarray)
+
+        def reconstruct(self, Z):
+            return given_back * Z
+
+    rows = np.array([[-1.0, 2], [1, -2], [3, 1], [-3, -1]])
+    score = NearestJointCodes(k=1).fit(Lossy(), rows)
+    assert score.factor_ == pytest.approx(factor)  # of no error at all 0.1 / a thousandth
+    far = np.array([[9.0, 9]])
+    nearest = np.array([3.0, 1])
+    away = np.append(far - nearest, factor * (1 - given_back) * (far - nearest))
+    assert score.score(Lossy(), far) == pytest.approx(np.linalg.norm(away))
+
+
+class Falls(nanoae.Score):
+    def score(self, model, Z):
+        return 3 * np.abs(Z[:, 0]) + np.abs(Z[:, 1]) - np.abs(Z[:, 2])
+
+
+def test_a_feature_that_lowers_the_score_has_no_share_of_it():
+    class Zero:
+        reconstruct = staticmethod(np.zeros_like)
+
+    np.testing.assert_allclose(Falls().shares(Zero, np.array([[1.0, -2, 0.5]])), [[0.6, 0.4, 0]])
+
+
+# ---------------------------------------------------------------- how long the default learns
+
+
+@pytest.mark.parametrize(
+    "rows, epochs", [(20, 200), (128, 200), (256, 100), (1000, 62), (1920, 64), (10_000, 13)]
+)
+def test_a_step_for_every_second_row_within_bounds(rows, epochs, monkeypatch):
+    monkeypatch.setattr(default_autoencoder, "STEPS", (200, 1000))  # in most tests fewer
+    assert default_autoencoder.epochs(rows) == epochs
