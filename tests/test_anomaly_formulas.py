@@ -7,6 +7,8 @@ import nanoae
 from nanoae import AnomalyDetector
 from nanoae.anomaly import default_autoencoder
 from nanoae.anomaly.calibration import Conformal, SeenRows, benjamini_hochberg, deal
+from nanoae.anomaly.confidence import probability_abnormal
+from nanoae.anomaly.explanation import Explanation
 from nanoae.anomaly.neighbours import near_cells
 from nanoae.anomaly.scores import ColumnTails, NearestJointCodes
 from nanoae.anomaly.surprise import Standing, Surprise
@@ -175,6 +177,66 @@ def test_a_feature_that_lowers_the_score_has_no_share_of_it():
     np.testing.assert_allclose(Falls().shares(Zero, np.array([[1.0, -2, 0.5]])), [[0.6, 0.4, 0]])
 
 
+# ---------------------------------------------------------------- what is told of a row
+
+
+def test_what_two_autoencoders_expect_is_their_mean():
+    X = np.random.default_rng(0).normal(size=(40, 3)) * [1, 10, 100] + [5, 0, -3]
+    model = nanoae.Autoencoder(2, (4,), epochs=1, backend="numpy")
+    found = AnomalyDetector(model, members=2, holdout=0.5, random_state=0).fit(X)
+    mean, scale = (getattr(found.members_[0].scaler, name) for name in ("center_", "scale_"))
+    Z = ((X - mean) / scale).astype(np.float32)
+    given_back = [member.model.reconstruct(Z) for member in found.members_]
+    expected = np.mean(given_back, axis=0) * scale + mean
+    np.testing.assert_allclose(found.explanation(X).expected, expected, rtol=1e-5)
+
+
+def test_a_column_that_never_varied_is_not_unusual_by_its_rounding():
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    X[:, 1] = 7777.7
+    model = nanoae.Autoencoder(2, (4,), epochs=1, backend="numpy")
+    found = AnomalyDetector(model, holdout=0.5, random_state=0).fit(X)
+    new = X[:2].copy()
+    new[1, 1] += 1
+    unusual = found.explanation(new).unusual[:, 1]
+    assert abs(unusual[0]) < 1 < unusual[1]
+
+
+def test_reasons_are_shares_of_the_score():
+    shares = np.array([[3.0, -1.0, 0.1]])
+    values = np.array([[1.0, 2.0, 3.0]])
+    found = Explanation(["a", "b", "c"], values, values + 0.5, values, shares)
+    assert found.reasons(0) == ["a high (73%: 1, expected 1.5)", "b low (24%: 2, expected 2.5)"]
+
+
+class At(nanoae.anomaly.thresholds.Threshold):
+    def __init__(self, score):
+        self.score = score
+
+    def fit(self, scores):
+        return self.score
+
+
+def test_a_score_at_the_threshold_is_normal():
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    model = nanoae.Autoencoder(2, (4,), epochs=1, backend="numpy")
+    settings = {"scores": "reconstruction", "holdout": 0.5, "random_state": 0}
+    found = AnomalyDetector(model, **settings).fit(X)
+    learned = ~np.isin(found.decision_scores_, found.tested_scores_)
+    row = np.flatnonzero(learned)[0]
+    score = found.decision_scores_[row]
+    for place, label in ((score, 1), (np.nextafter(score, 0), -1)):
+        found = AnomalyDetector(model, threshold=At(float(place)), **settings).fit(X)
+        assert found.predict(X)[row] == label == 1 - 2 * found.labels_[row]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_tie_but_for_rounding_is_as_surely_abnormal(sign):
+    learned = np.sort(sign * np.arange(1.0, 21))
+    found = probability_abnormal(learned[10] + np.array([-1e-7, 0, 1e-7]), learned, 8)
+    assert found[0] == found[1] == found[2] > probability_abnormal(learned[9:10], learned, 8)[0]
+
+
 # ---------------------------------------------------------------- how long the default learns
 
 
@@ -184,3 +246,10 @@ def test_a_feature_that_lowers_the_score_has_no_share_of_it():
 def test_a_step_for_every_second_row_within_bounds(rows, epochs, monkeypatch):
     monkeypatch.setattr(default_autoencoder, "STEPS", (200, 1000))  # in most tests fewer
     assert default_autoencoder.epochs(rows) == epochs
+
+
+def test_the_rows_that_a_fold_learns_from_say_how_long(monkeypatch):
+    monkeypatch.setattr(default_autoencoder, "STEPS", (10, 40))
+    X = np.random.default_rng(0).normal(size=(300, 2))
+    found = AnomalyDetector(scores="reconstruction", holdout=0.2, random_state=0).fit(X)
+    assert found.members_[0].model.epochs == default_autoencoder.epochs(240) == 20

@@ -213,6 +213,50 @@ def test_a_cluster_that_is_nobodys_nearest_hangs_on_its_own_nearest():
     np.testing.assert_allclose(detector.abnormality_, 1, atol=1e-6)
 
 
+def test_labels_spread_and_rows_score_by_the_formulas():
+    """Pairs of rows on a line; one of two rows at its beginning is abnormal, both at its end are normal."""
+    places = np.array([0, 1, 2.5, 4, 7, 12])
+    x = (places[:, None] + [0, 0.1]).reshape(12, 1) * [1.0, 2.0]
+    detector = ClusterLabelDetector(PCA(1), n_clusters=6, n_neighbors=2, random_state=0).fit(x)
+    of = detector.labels_
+    assert (of[::2] == of[1::2]).all() and len(set(of)) == 6
+    detector.label([0, 1, 10, 11], [1, 0, 0, 0])
+    codes = detector.transform(x).astype(float)[:, 0]
+    centers = codes.reshape(6, 2).mean(axis=1)  # in the order of the line
+    d = np.abs(centers[:, None] - centers)
+    s = np.sort(d, axis=1)[:, 2]  # to the second nearest
+    W = np.zeros((6, 6))
+    for i in range(6):
+        for j in np.argsort(d[i])[1:3]:
+            W[i, j] = W[j, i] = np.exp(-2 * d[i, j] ** 2 / (s[i] * s[j]))
+    f = np.array([0.5, 0, 0, 0, 0, 0])
+    for _ in range(3000):
+        f[1:5] = (W @ f)[1:5] / W.sum(axis=1)[1:5]
+    np.testing.assert_allclose(detector.abnormality_[of[::2]], f, rtol=1e-4, atol=1e-6)
+    new = np.linspace(-1, 8, 30)[:, None] * [1.0, 2.0]
+    spread = ((codes - np.repeat(centers, 2)) ** 2).mean()
+    away = (detector.transform(new).astype(float) - centers) ** 2
+    logits = -4 * away / spread
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    want = (p / p.sum(axis=1, keepdims=True)) @ f
+    np.testing.assert_allclose(-detector.score_samples(new), want, rtol=1e-3, atol=1e-5)
+
+
+def test_fewer_kinds_of_rows_than_clusters():
+    x = np.repeat([0.0, 1, 5], 10)[:, None] * [1.0, 2.0]
+    detector = ClusterLabelDetector(PCA(1), n_clusters=20, random_state=0).fit(x)
+    np.testing.assert_array_equal(x[detector.representatives_][detector.labels_], x)
+    detector.label([25, 5], [1, 0])
+    assert (detector.predict(x) == np.repeat([1, 1, -1], 10)).all()
+
+
+def test_more_abnormal_than_not_is_abnormal(fitted, digits):
+    detector = ask(pickle.loads(fitted), digits[1], 20, 10)
+    abnormality = -detector.score_samples(digits[2])
+    np.testing.assert_array_equal(detector.predict(digits[2]) == -1, abnormality > 0.5)
+    assert (abs(abnormality - 0.375) < 0.125).any()  # some that a lower place would call abnormal
+
+
 def test_the_same_seed_gives_the_same_detector(digits):
     x, y = digits[0][:300], digits[1][:300]
     autoencoder = nanoae.Autoencoder(4, (16,), epochs=2, backend="numpy", random_state=0)

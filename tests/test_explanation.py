@@ -59,6 +59,10 @@ def test_categories_are_told_by_name():
         and (why.unusual[:, 0] >= 0).all()
     )
     np.testing.assert_allclose(np.abs(why.shares).sum(), -found.score_samples(odd)[0])
+    Z = found.encoder_.transform(odd).astype(float)
+    place = Z[0].tolist().index(1)  # of red
+    p = found.ensemble_.expected(Z)[0, place]
+    assert why.unusual[0, 0] == pytest.approx(np.sqrt(-2 * np.log(p)), rel=1e-6)
 
 
 @pytest.mark.parametrize("name", ["standard", "robust", "gaussian", "none"])
