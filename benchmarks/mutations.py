@@ -183,9 +183,9 @@ def damageable(specimen: Specimen) -> tuple[bytes, Callable[[bytes], bytes]]:
 def watching(specimen: Specimen, folder: Path) -> Iterator[None]:
     """In the block, which comes once the readers are warm, a hang or code that is run is an exception of its own."""
     text, whole = damageable(specimen)
+    signal.signal(signal.SIGPROF, stop)  # before the first alarm, which may go off while it imports
     assert outcome(specimen.read, put(folder, specimen, whole(text))) == "read"
     warnings.simplefilter("ignore")
-    signal.signal(signal.SIGPROF, stop)
     warm_up(specimen, folder, whole(text))
     armed.append(True)
     try:

@@ -307,3 +307,10 @@ def test_numbers_too_large_are_said():
         pytest.raises(nanoae.NotFiniteError, match=r"(?i)scale the inputs"),
     ):
         nanoae.Autoencoder(2, (4,), optimizer=nanoae.KFAC(), epochs=2, scaling="none").fit(x)
+
+
+def test_a_factor_whose_trace_is_too_large_is_said():
+    tap = trainer(deep(), dtype="float32").taps[0]
+    tap.G[...] = 3e38
+    with np.errstate(over="ignore"), pytest.raises(nanoae.NotFiniteError, match="Scale the inputs"):
+        tap.invert(damping=1.0)

@@ -49,6 +49,7 @@ MODELS = {
     "classifier": lambda: StackedClassifier((3,), pretrain=False, **SMALL).fit(X, [0, 1] * 30),
     "detector": lambda: AnomalyDetector(Autoencoder(2, (4,), epochs=1), random_state=0).fit(X),
     "pca": lambda: nanoae.PCA(2).fit(X),
+    "labels": lambda: nanoae.ClusterLabelDetector(nanoae.PCA(2), n_clusters=4).fit(X),
 }
 
 
@@ -113,6 +114,8 @@ WIDE = {  # a header that asks for gigabytes: (kind of model, where, what)
     "an input of images": ("plain", "input_shape", [MILLION, MILLION, MILLION]),
 }
 NONSENSE = {  # values that are of no kind that was promised
+    "clusters without a spread": ("labels", "spread", 0),
+    "a variance of less than 0": ("norm", "params", "encoder", 1, "eps", -1),
     "history": ("plain", "history", 5),
     "a history of texts": ("plain", "history", {"loss": ["a"]}),
     "a history of lists": ("plain", "history", {"loss": [[1.0]]}),

@@ -1,6 +1,7 @@
 """Does `fit` go on where it is told to, and for as many epochs as it is told?"""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -167,20 +168,49 @@ def test_none_is_refused(tmp_path):
         {"order": None},
         {"rows": 0},
         {"t": -1},
-        {"batch_size": 1 << 50, "rows": 1 << 50},
+        {"batch_size": 121},
     ],
     ids=repr,
 )
 def test_a_damaged_state_is_told(change, tmp_path):
-    path = tmp_path / "model.npz"
-    made().fit(X).save(path, optimizer=True)
+    path = saved(made(), tmp_path, **change)
+    with pytest.raises(ValueError, match="does not fit"):
+        nanoae.load(path).partial_fit(X)
+
+
+def saved(model, folder, n_updates=None, **change):
+    """The file of the model, fitted, with these changes to the optimiser's state."""
+    path = folder / "model.npz"
+    model.fit(X).save(path, optimizer=True)
     with np.load(path) as file:
         arrays = dict(file)
     header = json.loads(arrays.pop("header").tobytes())
     header["training"] |= change
+    if n_updates is not None:
+        arrays["training.n_updates"] = np.array(n_updates)
     np.savez(path, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
-    with pytest.raises(ValueError, match="does not fit"):
+    return path
+
+
+def test_factors_that_were_measured_less_than_never_are_told(tmp_path):
+    path = saved(made(optimizer=nanoae.KFAC()), tmp_path, n_updates=-1)
+    with pytest.raises(ValueError, match=r"does not fit.*n_updates, counts int64 \(\), got"):
         nanoae.load(path).partial_fit(X)
+
+
+MANY = 1 << 24  # rows of a batch
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_batch_of_more_rows_than_there_are_takes_no_more_memory(kept, tmp_path):
+    model = made(batch_size=MANY)
+    if kept:
+        model = nanoae.load(saved(made(), tmp_path, batch_size=MANY, rows=MANY))
+    tracemalloc.start()
+    model.partial_fit(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16 << 20, f"{peak >> 20} MB"
 
 
 @pytest.mark.parametrize(

@@ -304,5 +304,7 @@ class ClusterLabelDetector(Estimator):
             raise ValueError(f"expected labels_ of {len(centers)} clusters, got others.")
         rows = np.isin(list(self.given_), np.arange(len(self.labels_)))
         labels = list(self.given_.values())
+        if self._spread <= 0:
+            raise ValueError(f"expected a spread > 0, got {self._spread}.")
         if not rows.all() or not np.isin(labels, (0, 1)).all():
             raise ValueError("expected given, pairs of a row and its label, 0 or 1, got others.")

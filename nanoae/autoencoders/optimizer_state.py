@@ -38,9 +38,10 @@ def read(header: Facts, arrays: Saved) -> tuple[Facts, Arrays] | None:
         return None
     state.check(facts)
     promised(facts, "backend", str)
-    for name in ("rows", "epochs", "batch_size"):
-        if not 1 <= promised(facts, name, int) <= MOST:
-            raise ValueError(f"expected {name} of 1 or more, got {facts[name]}.")
+    rows = promised(facts, "rows", int)
+    for name, most in {"rows": MOST, "epochs": MOST, "batch_size": rows}.items():
+        if not 1 <= promised(facts, name, int) <= most:
+            raise ValueError(f"expected {name} from 1 to {most}, got {facts[name]}.")
     own = arrays.under("training")
     return facts, {name: own.take(name, dtypes=FLOATS + WHOLE) for name in own}
 
@@ -64,7 +65,7 @@ def trainer_of(model: Any) -> Trainer | None:
         return None
     try:
         model._trainer = trainer_from(model, *found)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, MemoryError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ValueError(
             f"{name}: expected its optimizer's state in the file, got one that does not fit: {error!r:.200}"
         ) from error
@@ -78,8 +79,6 @@ def trainer_from(model: Any, facts: Facts, arrays: Arrays) -> Trainer:
     for layer in network.layers:
         layer.generator = generator
     network.seed = facts["seed"]
-    shape = (facts["batch_size"], *network.input_shape)
-    network.ops.empty(shape, network.dtype)  # MemoryError, before a step is taken
     model._settle(batch_size=facts["batch_size"])
     trainer: Trainer = model.new_trainer(facts["rows"], facts["epochs"])
     weights = {name: a for name, a in trainer.arrays().items() if name.startswith("network.")}

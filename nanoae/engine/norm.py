@@ -35,7 +35,7 @@ class BatchNorm(ImageLayer):
               dx = gamma / sqrt(var + eps) · (dy - dbeta / M - x̂ dgamma / M)      as dx̂ = gamma dy
     """
 
-    bounds: ClassVar = {"momentum": "[0, 1]"}
+    bounds: ClassVar = {"momentum": "[0, 1]", "eps": "[0, inf)"}
 
     momentum: float = 0.1
     eps: float = 1e-5
@@ -123,6 +123,7 @@ class LayerNorm(Layer):
     Backward  dgamma = Σ dy x̂      dbeta = Σ dy         over all rows        dx as above, of dx̂ = dy gamma
     """
 
+    bounds: ClassVar = {"eps": "[0, inf)"}
     axes: int = 1
     eps: float = 1e-5
 

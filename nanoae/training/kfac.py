@@ -67,13 +67,13 @@ class FactorTap(Layer):
         """(A + π √λ I)⁻¹ and (G + √λ / π I)⁻¹: λ I divided between the two by their average eigenvalues."""
         mean_of_A = np.trace(self.A) / len(self.A)
         mean_of_G = np.trace(self.G) / len(self.G)
-        pi = math.sqrt(mean_of_A / max(mean_of_G, 1e-30))
         root = math.sqrt(damping)
         A_inverse, G_inverse = self.inverses
         try:
+            pi = math.sqrt(mean_of_A / max(mean_of_G, 1e-30))
             A_inverse[...] = damped_inverse(self.A, pi * root)
             G_inverse[...] = damped_inverse(self.G, 1 / pi * root)
-        except np.linalg.LinAlgError:
+        except (ValueError, ZeroDivisionError):  # LinAlgError; a mean that is infinite
             largest = max(abs(self.A).max(), abs(self.G).max())
             raise NotFiniteError(
                 f"KFAC, {self.linear}: expected factors of the Fisher matrix that can be inverted, got numbers up to "

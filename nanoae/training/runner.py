@@ -97,7 +97,7 @@ class StepRunner:
             self.repeated = ops.repeated()
             self.good_for = ()
             self.order = ops.zeros(n, "int64")
-            self.rows = ops.zeros(batch, "int64")
+            self.rows = ops.zeros(min(batch, n), "int64")
             self.rates = ops.zeros(steps, "float64")
             self.rate = ops.zeros((), "float64")
             self.clock = ops.zeros(2, "int64")  # the epoch's step, optimizer.t
@@ -157,7 +157,7 @@ class StepRunner:
         """Bring the batch of data that is streamed (backend/host_dataset.py) to the device; return whether any is."""
         there = [x for x in window.data if hasattr(x, "fetch")]
         for x in there:
-            x.fetch(rows, self.batch_size)
+            x.fetch(rows, min(self.batch_size, len(x)))
         return bool(there)
 
 

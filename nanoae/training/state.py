@@ -111,8 +111,11 @@ def restore(trainer: Trainer, facts: Facts, arrays: Arrays) -> None:
     if not needed <= arrays.keys() <= places.keys():
         raise ValueError(f"expected the arrays {sorted(needed)}, got {sorted(arrays)}")
     for name, array in arrays.items():
-        wanted = f"finite {places[name].dtype} {places[name].shape}"
-        if f"finite {array.dtype} {array.shape}" != wanted or not np.isfinite(array).all():
+        place = places[name]
+        whole = place.dtype.kind == "i"  # which count something
+        right = array.dtype == place.dtype and array.shape == place.shape
+        if not right or not (array >= 0 if whole else np.isfinite(array)).all():
+            wanted = f"{'counts' if whole else 'finite'} {place.dtype} {place.shape}"
             got = f"{array.dtype} {array.shape} from {array.min()} to {array.max()}"
             raise ValueError(f"expected {name}, {wanted}, got {got}")
     for name, array in arrays.items():
