@@ -123,13 +123,12 @@ class LayerNorm(Layer):
     Backward  dgamma = Σ dy x̂      dbeta = Σ dy         over all rows        dx as above, of dx̂ = dy gamma
     """
 
-    bounds: ClassVar = {"eps": "[0, inf)"}
+    bounds: ClassVar = {"axes": "[1, inf)", "eps": "[0, inf)"}
     axes: int = 1
     eps: float = 1e-5
 
     def infer_shape(self, in_shape: Shape) -> Shape:
-        right = 1 <= self.axes <= len(in_shape)
-        self.check_shape(right, f"inputs of at least {self.axes} axes behind the first")
+        self.check_shape(self.axes <= len(in_shape), f"inputs of at least {self.axes} axes after N")
         self.size = math.prod(in_shape[-self.axes :])
         return in_shape
 
