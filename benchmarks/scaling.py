@@ -131,6 +131,10 @@ class Awaited:
             self.events.append((self.what, self.began, time.perf_counter()))
         return self.done
 
+    def Wait(self) -> None:
+        while not self.Test():
+            time.sleep(0)
+
 
 def drawn(events: list[tuple[str, float, float]]) -> list[str]:
     """A line for each thing that is done, and one for each sum, with a letter for each of so many parts of the step."""
