@@ -21,6 +21,8 @@ from nanoae.configurable import Configurable, configurable
 from nanoae.engine import init
 from nanoae.engine.init import Parameter
 
+FLATTEN = "Flatten the images first."
+
 
 class Layer(Reused, Configurable):
     """The base: shapes, buffers and the cache. `build` is called once, before the first forward.
@@ -32,9 +34,9 @@ class Layer(Reused, Configurable):
     in_shape: Shape = ()
     out_shape: Shape = ()
     dtype: Any = None
-    need_dx = True
-    generator: Any = None
-    cache: Any = None
+    need_dx = True  # False in front of all that learns: nobody asks for the gradient of the data
+    generator: Any = None  # of noise, the network's
+    cache: Any = None  # what forward has left for backward
     penalty: Any = None  # what the layer itself adds to the loss in training, a 0-d array
 
     def build(self, ops: Ops, in_shape: Shape, dtype: Any) -> Shape:
@@ -59,9 +61,11 @@ class Layer(Reused, Configurable):
         return {}
 
     def forward(self, x: Array, train: bool = False) -> Array:
+        """y (N, *out_shape) of x (N, *in_shape)."""
         raise NotImplementedError
 
     def backward(self, dy: Array) -> Array | None:
+        """dx (N, *in_shape) of dy = dLoss/dy (N, *out_shape); dLoss/dW of each parameter W goes to `grads`."""
         raise NotImplementedError
 
     def contiguous(self, x: Array, name: str) -> Array:
@@ -96,9 +100,6 @@ class Layer(Reused, Configurable):
             if len(self.in_shape) == 1:
                 hint = FLATTEN if x.ndim > 2 else "Is this the table the network was built for?"
             raise self.mistake(f"x of shape {batch_of(self.in_shape)}", x.shape, hint)
-
-
-FLATTEN = "Flatten the images first."
 
 
 def batch_of(shape: Shape) -> str:

@@ -16,9 +16,8 @@ from nanoae.backend import Array, Ops
 from nanoae.configurable import Configurable, configurable
 from nanoae.spelling import one_of
 
-# The first moment of a weight whose gradient has died out (a dead ReLU's) shrinks by beta at each step, down to the
-# subnormal numbers, over which a CPU takes ten times as long. From TINY, which is far too small to move a weight, 0.9ᵗ
-# does not get there in FLUSH_EVERY steps.
+# Where a gradient has died out (a dead ReLU's), m shrinks by beta a step, down to subnormal numbers, over which a CPU
+# takes ten times as long. From TINY, which moves no weight, 0.9ᵗ does not get there in FLUSH_EVERY steps.
 FLUSH_EVERY = 128
 TINY = 1e-30
 MANY_STEPS = 1 << 40
