@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import odd_tables
 
 import nanoae
 from nanoae.anomaly.detector import Surprise
@@ -145,6 +146,7 @@ ODD = {
 }
 
 
+@odd_tables
 @pytest.mark.parametrize("table, width", ODD.values(), ids=ODD)
 @pytest.mark.parametrize("view", ["robust", "gaussian", "standard"])
 def test_odd_tables(table, width, view):

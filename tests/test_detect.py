@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import odd_tables
 
 import nanoae
 from nanoae import AnomalyDetector, Autoencoder, read_table
@@ -327,6 +328,7 @@ def test_a_data_frame_is_the_table_it_was_read_from(folder):
     assert mine.explain(frame).shape == (600, 4)
 
 
+@odd_tables
 @pytest.mark.parametrize("scores", ["codes", "reconstruction", "standardised", "mahalanobis"])
 def test_columns_of_nothing_constant_ones_and_few_rows(scores):
     X = np.random.default_rng(0).standard_normal((20, 5))
@@ -356,6 +358,7 @@ def test_without_gaps_mask_changes_nothing(digits):
     np.testing.assert_allclose(mask.score_samples(x), plain.score_samples(x), rtol=1e-4)
 
 
+@odd_tables
 def test_text_without_mask_wants_whole_rows(folder):
     table = read_table(folder / "normal.csv")
     with pytest.raises(ValueError, match="expected no missing values"):

@@ -10,6 +10,7 @@ import warnings
 
 import numpy as np
 import pytest
+from conftest import odd_tables
 
 import nanoae
 from nanoae import (
@@ -89,6 +90,7 @@ NUMBERS = {
 }  # fmt: skip
 
 
+@odd_tables
 @pytest.mark.parametrize("kind", NUMBERS)
 def test_a_column_of_numbers_is_the_same_in_every_type(kind):
     make, values = NUMBERS[kind]
@@ -141,6 +143,7 @@ CATEGORIES = {
 }
 
 
+@odd_tables
 @pytest.mark.parametrize("kind", CATEGORIES)
 def test_a_column_of_categories_in_every_type(kind):
     make, categories = CATEGORIES[kind]
@@ -174,6 +177,7 @@ def test_whole_numbers_of_128_bits():
 # ---------------------------------------------------------------- one category in every spelling
 
 
+@odd_tables
 @pytest.mark.parametrize("learned", range(6))
 def test_a_category_is_the_same_in_every_spelling(learned, tmp_path):
     """1 and 1.0, as a column of whole numbers becomes where there are gaps, "1" and "1.0"; the same from a file."""
@@ -201,6 +205,7 @@ def test_a_category_is_the_same_in_every_spelling(learned, tmp_path):
         np.testing.assert_array_equal(encoder.transform(whole.astype(dtype)), expected[[0, 3]])
 
 
+@odd_tables
 @pytest.mark.parametrize("more", [[], ["perhaps"]], ids=["truths only", "and a word"])
 def test_true_is_true_in_every_spelling(more, tmp_path):
     """A column of truths is one of numbers; beside words they are categories. From files, too."""
@@ -467,6 +472,7 @@ def polars_frame():
     return pl.DataFrame({"a": A, "f": pl.Series(A, dtype=pl.Float32), **cells})
 
 
+@odd_tables
 def test_polars_and_arrow_are_as_pandas():
     polars = polars_frame()
     pandas = pd.DataFrame(

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import odd_tables
 
 import nanoae
 from nanoae import AnomalyDetector, Mixed
@@ -55,7 +56,7 @@ def test_a_gap_in_a_column_of_many_values_is_one_gap():
     assert (found.predict(bills(ROWS, 2, draw, gaps=1.0)) < 0).mean() < 0.3
 
 
-@pytest.mark.filterwarnings("ignore:TableEncoder. 20 of 20 values")
+@odd_tables
 def test_what_is_abnormal_in_the_categories_is_found_and_named(tmp_path):
     random = np.random.default_rng(0)
 

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import odd_tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -403,6 +404,7 @@ def test_rare_categories_are_others():
     np.testing.assert_array_equal(encoder.transform(cells[:, None]).sum(axis=0), [5, 4, 4])
 
 
+@odd_tables
 def test_the_columns_of_fit_are_wanted(file):
     encoder = TableEncoder().fit(read_table(file(CSV)))
     with pytest.raises(
@@ -484,6 +486,7 @@ CELLS = st.one_of(
 )
 
 
+@odd_tables
 @settings(max_examples=100, deadline=None)
 @given(rows=st.lists(st.lists(CELLS, min_size=1, max_size=4), max_size=6), mark=st.sampled_from([",", ";", "\t"]),
        end=st.sampled_from(["\n", "\r\n", "\r"]), start=st.sampled_from([b"", b"\xef\xbb\xbf"]))  # fmt: skip
