@@ -14,7 +14,7 @@ from nanoae.autoencoders.corruption import GaussianNoise
 from nanoae.engine.activations import activation
 from nanoae.engine.layers import Layer
 from nanoae.engine.losses import Loss
-from nanoae.training.runner import Window
+from nanoae.training.runner import RowWindow
 
 LOSSES: dict[str, Callable[[], Loss]] = {
     "mse": nanoae.MSE,
@@ -87,7 +87,7 @@ class Stage:
         runner, x = self.trainer.runner, self.x
         if self.lower:
             order, x = self.encoded(order)
-        return runner.run(self.trainer, Window(order, (x, None, 1.0)))
+        return runner.run(self.trainer, RowWindow(order, (x, None, 1.0)))
 
     def encoded(self, order: np.ndarray) -> tuple[np.ndarray, Any]:
         for start in range(0, len(order), BLOCK):

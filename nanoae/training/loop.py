@@ -23,7 +23,7 @@ from nanoae.training.checkpoint import Checkpoints
 from nanoae.training.divergence import NotFiniteError
 from nanoae.training.evaluation import evaluate
 from nanoae.training.order import windows
-from nanoae.training.runner import StepRunner, Window, repeatable
+from nanoae.training.runner import RowWindow, StepRunner, repeatable
 from nanoae.training.state import Arrays, Facts, Position
 
 History = dict[str, list[float]]
@@ -199,7 +199,7 @@ class Trainer(Reused):
             targets = t if t is None or numbers is None else t[ops.to_device(numbers)]
             steps = math.ceil(len(order) / self.batch_size)
             if done < steps:  # else all of the window was done before the fit was resumed
-                window = Window(order, (part, targets, scale), done, total)
+                window = RowWindow(order, (part, targets, scale), done, total)
                 total = self.runner.run(self, window)
             done = max(done - steps, 0)
             rows += len(order)

@@ -29,7 +29,7 @@ AT_A_TIME = 16  # steps before Python gets a chance to notice Ctrl-C
 
 
 @dataclass
-class Window:
+class RowWindow:
     """What of an epoch is at hand: its steps, and how many of them are done.
 
     order   the row numbers (n,), a batch of them for each step
@@ -54,7 +54,7 @@ class StepRunner:
         self.good_for: tuple[Any, ...] = ()
         self.order: Array = ()  # on the device, like everything else that `prepare` makes
 
-    def run(self, trainer: Trainer, window: Window) -> Any:
+    def run(self, trainer: Trainer, window: RowWindow) -> Any:
         """Take the steps that are left; the total of the losses then."""
         product = largest_product(trainer.network, self.batch_size)
         with self.ops.threads_for(product):
@@ -64,12 +64,12 @@ class StepRunner:
                 self.prepare(trainer, window)
                 return self.repeat(trainer, window)
 
-    def rows_of_step(self, window: Window) -> np.ndarray:
+    def rows_of_step(self, window: RowWindow) -> np.ndarray:
         """The row numbers of the next step, up to `batch_size`."""
         start = window.done * self.batch_size
         return window.order[start : start + self.batch_size]
 
-    def one_by_one(self, trainer: Trainer, window: Window) -> Any:
+    def one_by_one(self, trainer: Trainer, window: RowWindow) -> Any:
         """The steps, each by itself."""
         while len(rows := self.rows_of_step(window)):
             local = trainer.local_rows(rows)
@@ -81,7 +81,7 @@ class StepRunner:
             trainer.between_steps(window.done, window.total)
         return window.total
 
-    def prepare(self, trainer: Trainer, window: Window) -> None:
+    def prepare(self, trainer: Trainer, window: RowWindow) -> None:
         """Copy this window's order, its learning rates and the losses so far to the device."""
         ops = self.ops
         optimizer = trainer.optimizer
@@ -113,7 +113,7 @@ class StepRunner:
             ops.copy(given, out=place[: len(numbers)])
         ops.copy(window.total, out=self.total)
 
-    def repeat(self, trainer: Trainer, window: Window) -> Array:
+    def repeat(self, trainer: Trainer, window: RowWindow) -> Array:
         """The steps, recorded once for each number of rows and repeated from then on."""
         optimizer = trainer.optimizer
         first = optimizer.t - window.done
@@ -153,7 +153,7 @@ class StepRunner:
         trainer.optimizer.apply(trainer.network.theta, trainer.network.grad)
         self.ops.axpby_inplace(self.total, float(n), loss, 1.0)
 
-    def fetch(self, window: Window, rows: np.ndarray) -> bool:
+    def fetch(self, window: RowWindow, rows: np.ndarray) -> bool:
         """Bring the batch of data that is streamed (backend/host_dataset.py) to the device; return whether any is."""
         there = [x for x in window.data if hasattr(x, "fetch")]
         for x in there:
