@@ -41,7 +41,7 @@ LONG = {  # long trainings and differences of every element: for a real GPU, not
 
 BASES = {"Wrapping"}  # of losses around others
 odd_tables = pytest.mark.filterwarnings(  # a test whose tables are odd on purpose
-    "ignore:(TableEncoder|AnomalyDetector|threshold):UserWarning"
+    "ignore:(TableEncoder|AnomalyDetector|Autoencoder|threshold):UserWarning"
 )
 gc.disable()  # until all tests are collected, which makes millions of objects that stay
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import odd_tables
 
 import nanoae
 from nanoae.anomaly import scores
@@ -397,6 +398,7 @@ def test_it_is_told_by_the_column_and_the_line_of_a_file(tmp_path):
 # ------------------------------------------------------------------------------ tables from files
 
 
+@odd_tables
 def test_an_autoencoder_learns_what_read_table_reads(tmp_path):
     """As README says."""
     path = tmp_path / "table.csv"

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from conftest import odd_tables
 
 import nanoae
 from nanoae import (
@@ -87,6 +88,7 @@ def test_what_lies_on_one_scale_is_learned_as_before():
     )
 
 
+@odd_tables
 def test_data_beyond_the_ends_of_a_loss_are_refused_as_before():
     with pytest.raises(ValueError, match=r"expected values in \[0, 1\] with loss=\"bce\""):
         Autoencoder(**SETTINGS, loss="bce").fit(X)
