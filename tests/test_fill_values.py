@@ -58,10 +58,27 @@ def test_a_fill_value_among_numbers_to_be_predicted_is_told():
         np.where(np.arange(400) == 7, -9999, DEGREES),  # once: an outlier
         np.where(NOTHING, -1, DEGREES),
         RNG.integers(1950, 2020, 400),
+        RNG.choice([99, 199, 299, 399, 499, 999, 1999, 9999], 400),  # prices
+        np.where(NOTHING, 99, RNG.integers(18, 61, 400)),
     ],
 )
 def test_an_ordinary_column_is_not_told(column):
     nanoae.PCA(1).fit(np.c_[column, DEGREES])
+
+
+@pytest.mark.filterwarnings("error")
+def test_rows_of_weight_0_are_not_there():
+    nanoae.PCA(1).fit(with_values(DEGREES, -9999), sample_weight=(~NOTHING).astype(int))
+
+
+def test_a_fill_value_in_new_rows_that_fit_has_not_seen_is_told(tmp_path, capsys):
+    model = nanoae.PCA(1).fit(with_values(DEGREES, 20))
+    with pytest.warns(UserWarning, match=TOLD.format("0", "-9999")):
+        model.transform(with_values(DEGREES, -9999))
+    model.save(tmp_path / "model.npz")
+    np.save(tmp_path / "new.npy", with_values(DEGREES, -9999))
+    main(["evaluate", str(tmp_path / "model.npz"), "--data", str(tmp_path / "new.npy")])
+    assert "column 0 holds -9999 in" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["train", "detect"])

@@ -496,6 +496,8 @@ def test_a_class_may_be_called_train(tmp_path):
             ["cat/0.png", "None/0.png"],
             "expected folders of different names, one for each class, got 'None', 'cat'",
         ),
+        "-1, no label elsewhere": (["-1/0.png", "0/0.png", "1/0.png"], "got '-1', '0', '1'"),
+        "unlabelled": (["cat/0.png", "unlabelled/0.png"], "got 'cat', 'unlabelled'.* as -1"),
         "one label twice": (
             ["1/0.png", "01/0.png"],
             "expected folders of different names, one for each class, got '01', '1'",

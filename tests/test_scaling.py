@@ -222,7 +222,7 @@ def test_what_float32_does_not_hold_is_told():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", nanoae.UnderfitWarning)
-        ae.fit(np.add(X, [0, 1e4, 0])).transform(far)
+        ae.fit(np.add(X, [0, 1e4, 0])).transform(np.add(X, [0, 1e4 + 0.1, 0]))
         ae.fit(np.c_[X, np.full(60, 1e9)])
         nanoae.PCA(1).fit(far)
         nanoae.AnomalyDetector(ae, holdout=0.0).fit(far)

@@ -167,6 +167,12 @@ REFUSED = {
     ),
     "censored": (["<0.1"] * 5 + FLOATS, "a number in row 2, column 'x', .* got '<0.1'"),
     "underscores": ([*FLOATS, "20_24"], "a number in row 32, column 'x', .* got '20_24'"),
+    "feet and inches": ([f"5'{i}\"" for i in range(9)], "got all .* other signs in them"),
+    "durations": ([f"P1DT{i}H" for i in range(9)], "got all .* other signs in them, as 'P1DT0H'"),
+    "hours, minutes": ([f"{i}h 30m" for i in range(9)], "got all .* other signs in them"),
+    "mixed fractions": ([f"{i} 1/2" for i in range(9)], "got all .* other signs in them"),
+    "lists": ([f"[{i}, 2.5]" for i in range(9)], "got all .* other signs in them"),
+    "kg and g": ([f"{i}{'k' * (i % 2)}g" for i in range(6)], "'g' or 'kg' behind them, as '0g'"),
     "Namibia": (
         ["DE", "NA", "FR", "NA"],
         r"'NA', 50 % of its cells, among .*--na='NA'.*--text='x'",

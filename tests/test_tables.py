@@ -557,6 +557,18 @@ def test_values_that_may_be_one_category_are_told(spelled):
         encoder.transform(cells)
 
 
+@pytest.mark.parametrize("spelled", ["T F 1 0", "Y N yes no", "ja nein true false", "on off 1 0"])
+def test_truths_in_two_spellings_are_told(spelled):
+    with pytest.warns(UserWarning, match="which are two categories"):
+        nanoae.TableEncoder().fit(np.array([spelled.split()] * 5, dtype=object).reshape(-1, 1))
+
+
+@pytest.mark.filterwarnings("error")
+def test_letters_are_letters():
+    encoder = nanoae.TableEncoder().fit(np.array([*"TYFN", "x"] * 5, dtype=object)[:, None])
+    assert encoder.categories_ == [["F", "N", "T", "Y", "x"]]
+
+
 def test_a_column_of_values_too_rare_to_be_learned_is_told():
     drawn = np.random.default_rng(0).integers(40, size=60).tolist()
     cells = np.array([[f"Jan {i + 1}, 2024", f"w{i}"] for i in drawn], dtype=object)

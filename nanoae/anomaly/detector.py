@@ -132,7 +132,7 @@ class AnomalyDetector(Estimator):
             X = self._rows(table, reset=True)
         else:
             self.encoder_ = getattr(X, "encoder", None)
-            X = self._rows(X, reset=True)
+            X = self._rows(X, True, sample_weight)
             rows = copies(sample_weight, len(X), name)
         nothing = empty(X)
         if nothing[rows].any():
@@ -197,11 +197,11 @@ class AnomalyDetector(Estimator):
     def _takes_missing(self) -> bool:
         return bool(self.as_built.missing == "mask")
 
-    def _rows(self, X: Any, reset: bool = False) -> np.ndarray:
+    def _rows(self, X: Any, reset: bool = False, sample_weight: Any = None) -> np.ndarray:
         """X (N, ...) float64, a table with text encoded."""
         encoder = self.encoder_
         if encoder is None or (isinstance(X, Rows) and X.encoder is encoder):
-            Z = self.check_table(X, reset=reset, dtype=np.float64)
+            Z = self.check_table(X, reset=reset, dtype=np.float64, sample_weight=sample_weight)
         else:
             name = type(self).__name__
             Z = encoder.encoded(X, name, self._takes_missing()).astype(np.float64)

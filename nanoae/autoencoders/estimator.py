@@ -15,8 +15,10 @@ import numpy as np
 
 from nanoae.autoencoders.parameters import Parametrised
 from nanoae.autoencoders.saved import Fact, Packed
+from nanoae.autoencoders.weights import weighted_rows
 from nanoae.backend import Shape
 from nanoae.data.cell import objects
+from nanoae.data.far_rows import NO_ENDS, ends_of, tell_of_far_rows
 from nanoae.data.fill_value import tell_of_fill_values
 from nanoae.data.frame import FrameOutput
 from nanoae.data.matrix import (
@@ -50,9 +52,8 @@ class Estimator(FrameOutput, Parametrised):
     and whatever else changes what was learned, raises RuntimeError while another thread uses the same estimator, and so
     does every other method while another thread changes it (`guard.py`).
 
-    Rows have the columns of those that fit saw, by name, in their units and on their scale: pixels of 0 to 255 beside
-    such as were divided by 255 are refused, other whole numbers beside fractions told by a warning (`check_scale`). At
-    `fit` a warning tells of fill values, as -9999.
+    Rows have the columns of those that fit saw, by name, in their units and on their scale (`check_scale`,
+    `tell_of_far_rows`). A warning tells of fill values, as -9999.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -62,9 +63,10 @@ class Estimator(FrameOutput, Parametrised):
     n_features_in_: int  # the numbers of an example, and
     input_shape_: Shape  # its shape: (D,), or (C, H, W) where the estimator takes images
     open_checkpoints: Checkpoints | None = None  # of the `fit` that runs
-    # What is written beside the numbers of each column, "%", "€", "", and the `scale_of` all
+    # Of each column what stands beside its numbers, "%", "€", ""; then `scale_of` and `ends_of` them
     _units_in: Sequence[str | None] = ()
     _scale_in: Sequence[Any] | None = None
+    _ends_in: np.ndarray = NO_ENDS
 
     _kind: ClassVar[str | None] = "transformer"  # or "classifier", "regressor", "outlier_detector"
     _learned: tuple[str, ...] = ("input_shape_",)  # what makes an estimator a fitted one
@@ -174,13 +176,14 @@ class Estimator(FrameOutput, Parametrised):
         reset: bool = False,
         dtype: Any = np.float32,
         wide: bool = False,
+        sample_weight: Any = None,
     ) -> np.ndarray:
         """X as a finite array (N, D) of `dtype`, or a ValueError that says what is wrong with it; (N, ...) where the
         estimator takes images. A large file that is memory-mapped, or what else is read by blocks, as Rows. wide: in
         float64 where `dtype` does not hold every number of X's type.
 
         With `reset` (in fit) an example's shape and the column names are remembered, else they must be the ones of fit.
-        Nothing is remembered of a table that is refused.
+        Nothing is remembered of a table that is refused, nor of rows whose sample_weight is 0.
         """
         if not reset and not hasattr(self, "input_shape_"):
             self.check_fitted()
@@ -205,13 +208,17 @@ class Estimator(FrameOutput, Parametrised):
         units = column_units(X, name)
         if reset:
             self.record_schema(given.shape[1:], names, units)
-            self._scale_in = scale_of(given, names is not None)
+            counted = given[weighted_rows(sample_weight, len(given), name, least=2)[0]]
+            self._scale_in = scale_of(counted, names is not None)
+            self._ends_in = ends_of(counted)
             if given.ndim == 2 and given.dtype != np.uint8:
-                tell_of_fill_values(name, given, names)
-        elif self._scale_in is not None:
+                tell_of_fill_values(name, counted, names)
+            return found
+        if self._scale_in is not None:
             check_scale(name, self._scale_in, given, names is not None, most)
         for column, learned, got in zip(names or (), self._units_in, units, strict=False):
             check_unit(name, str(column), learned, got)
+        tell_of_far_rows(name, self._ends_in, given, names, most)
         return found
 
     def _check_shape(self, shape: Shape, reset: bool) -> None:
@@ -226,14 +233,13 @@ class Estimator(FrameOutput, Parametrised):
             raise ValueError(
                 f"{name}: expected {expected}, got {len(shape)}D array of shape {shape}. {hint}"
             )
-        n = shape[0]
         features = math.prod(shape[1:])
-        for count, axis in ((n, "sample"), (features, "feature")):
+        for count, axis in ((shape[0], "sample"), (features, "feature")):
             if count == 0:
                 raise ValueError(
                     f"{name}: found array with 0 {axis}(s) (shape={shape}) while a minimum of 1 is required."
                 )
-        if reset and n < 2:
+        if reset and shape[0] < 2:
             raise ValueError(
                 f"{name}: expected at least 2 rows to learn from, got n_samples = 1 (1 sample)."
             )
@@ -253,6 +259,7 @@ class Estimator(FrameOutput, Parametrised):
         """The shape of the table's examples and, where it had any, its columns' units and names: `feature_names_in_` if
         these are strings, as scikit-learn has it."""
         self._units_in = list(units)
+        self._ends_in = NO_ENDS
         self.input_shape_ = shape
         self.n_features_in_ = math.prod(shape)
         for attribute in ("feature_names_in_", "_labels_in"):

@@ -93,6 +93,7 @@ def pack(model: Estimator) -> Packed:
         "feature_names": None if names is None else list(names),
         "units": list(model._units_in),
         "scale_in": model._scale_in,
+        "ends_in": model._ends_in.tolist(),
         **facts,
     }
     return header, arrays
@@ -221,4 +222,6 @@ def unpack(header: dict[str, Any], arrays: Saved, backend: str | None = None) ->
     if scale and not (fits(scale[:2], [float]) and fits(scale[2:], [str])):
         raise ValueError(f"expected scale_in, two numbers and a text, got {scale}.")
     model._scale_in = scale
+    ends = promised(header, "ends_in", [[float]], [])
+    model._ends_in = np.array(ends).reshape(2, *(shape if any(ends) else [0]))
     return model  # type: ignore[no-any-return]

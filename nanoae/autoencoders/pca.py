@@ -47,7 +47,7 @@ class PCA(Scaled):
         """Learn from X (N, D). `y` is ignored. sample_weight: how much each row counts (N,), >= 0, as if it stood so
         often in X; of 0 it is not there."""
         self.check_parameters()
-        X = self._check_X(X, reset=True)
+        X = self._check_X(X, True, sample_weight)
         rows, weights = weighted_rows(sample_weight, len(X), "PCA", FEW, least=2)
         X = self._learn_scale(X[rows], weights)
         order = content_order(X)

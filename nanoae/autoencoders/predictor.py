@@ -152,7 +152,7 @@ class StackedPredictor(Stacked):
         Raises ValueError for a table or labels that cannot be learned from; NotFiniteError where training diverges.
         """
         self.check_parameters()
-        X = self._check_X(X, reset=True)
+        X = self._check_X(X, True, sample_weight)
         more = X[:0] if X_unlabelled is None else self.check_table(X_unlabelled, dtype=X.dtype)
         rows, weights = self._weighted_rows(X, sample_weight, FEW, least=2)
         y = self._check_y(y, len(X), rows)

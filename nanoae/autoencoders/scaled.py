@@ -82,11 +82,13 @@ class Scaled(Estimator):
 
     # ---------------------------------------------------------------- learning
 
-    def _check_X(self, X: Any, reset: bool = False) -> np.ndarray:
+    def _check_X(self, X: Any, reset: bool = False, sample_weight: Any = None) -> np.ndarray:
         """X, checked, in the data's units: in float64 where it may have to be scaled before it loses digits."""
         learned = self.scaler_ is not None and not reset
         wide = self._scales if learned else self.as_built.scaling != "none"
-        return self.check_table(X, reset=reset, dtype=self._float(), wide=wide)
+        return self.check_table(
+            X, reset=reset, dtype=self._float(), wide=wide, sample_weight=sample_weight
+        )
 
     def _learn_scale(self, X: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """scaler_, of the rows X (N, ...) to learn from; X on its scale."""

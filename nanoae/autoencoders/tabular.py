@@ -56,7 +56,7 @@ class Tabular(WarmStart, Generative):
         built = self.as_built
         afresh = not self.goes_on
         self._learn_table(X, sample_weight)
-        checked = self._check_X(X, reset=afresh)
+        checked = self._check_X(X, afresh, sample_weight)
         self._settle(**hidden_layers(built, checked))
         return checked
 
@@ -106,10 +106,10 @@ class Tabular(WarmStart, Generative):
 
     # ---------------------------------------------------------------- there and back
 
-    def _check_X(self, X: Any, reset: bool = False) -> np.ndarray:
+    def _check_X(self, X: Any, reset: bool = False, sample_weight: Any = None) -> np.ndarray:
         encoder = self.table_encoder_
         if encoder is None:
-            return super()._check_X(X, reset)
+            return super()._check_X(X, reset, sample_weight)
         name = type(self).__name__
         if not self._is_encoded(X):
             X = encoder.encoded(X, name, self._takes_missing())

@@ -28,6 +28,11 @@ HOLDERS = (
 TRUTHS = {bool, np.bool_}
 TRUTH = {"true": "True", "false": "False"}
 WORDS = {"yes": "true", "1": "true", "no": "false", "0": "false"}
+# Which mean a truth only where all of a column's texts do: T may be a letter as others are.
+ANSWER = re.compile(
+    "(true|t|y|on|ja|j|oui|o|vrai|v|wahr|w|s|s[ií]m?|да|verdadeiro|verdadero|是)"
+    "|false|f|n|off|nein|non?|não|faux|falsch|нет|falso|否"
+)
 # A ZIP code of digits behind a 0, or a telephone number
 CODE = re.compile(r"0\d+|\+\d{7,}")
 # A number as Python, NumPy and pandas write it
@@ -164,9 +169,13 @@ def folded(text: str) -> str:
 
 def twins(texts: Iterable[str], meaning: Callable[[str], Any] = folded) -> str:
     """The first two different texts of one meaning, in words, "" where there are none."""
+    meant = {text: meaning(text) for text in texts}
+    answers = [ANSWER.fullmatch(str(each)) for each in meant.values()]
+    if all(answers):
+        meant = {text: found[1] is None for text, found in zip(meant, answers, strict=True)}  # type: ignore[index]
     found: dict[Any, str] = {}
-    for text in texts:
-        other = found.setdefault(meaning(text), text)
+    for text, same in meant.items():
+        other = found.setdefault(same, text)
         if other != text:
             return f"{other!r} and {text!r}"
     return ""

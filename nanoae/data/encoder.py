@@ -12,6 +12,7 @@ import numpy as np
 
 from nanoae.data.cell import category, is_nothing, twins
 from nanoae.data.columns import check_learned
+from nanoae.data.far_rows import tell_of_far_rows
 from nanoae.data.field import promised
 from nanoae.data.fill_value import tell_of_fill_values
 from nanoae.data.frame import FrameOutput, framed
@@ -22,6 +23,8 @@ from nanoae.data.table import Table
 from nanoae.guard import guard
 
 RARE = 0.05  # the share of the rows with values that stand in one row only from which these are "other"
+
+USUAL = np.array([[-3.0], [3.0]])  # of scaled numbers, between which nearly all lie
 
 FACTS = ("names", "categories", "others", "na", "units", "named")  # in a model file
 
@@ -85,8 +88,7 @@ class TableEncoder(FrameOutput, Transformer):
         self.blocks_ = _widths(self.categories_)
         numbers = _numbers(len(table), columns)
         self.scaler_ = fit_known(RobustScaler(), numbers)
-        named = [name for name, known, _ in self._each() if known is None]
-        tell_of_fill_values(type(self).__name__, numbers, named)
+        tell_of_fill_values(type(self).__name__, numbers, self._named_numbers)
         tell_of_ids(type(self).__name__, columns, self.names_, self.others_)
         for i, known in enumerate(self.categories_):
             if known is not None:
@@ -150,7 +152,10 @@ class TableEncoder(FrameOutput, Transformer):
                 result[np.arange(len(table)), start + np.maximum(found, 0)] = 1
                 result[found < 0, start : start + self.blocks_[i]] = np.nan
                 self._tell_of_unseen(i, column, found)
-        result[:, self.numbers] = self.scaler_.transform(_numbers(len(table), columns))
+        numbers = _numbers(len(table), columns)
+        ends = self.scaler_.inverse_transform(USUAL * np.ones((1, len(self.numbers))))
+        tell_of_far_rows(type(self).__name__, ends, numbers, self._named_numbers)
+        result[:, self.numbers] = self.scaler_.transform(numbers)
         return result
 
     def encoded(self, X: Any, who: str, missing: bool) -> np.ndarray:
@@ -218,6 +223,10 @@ class TableEncoder(FrameOutput, Transformer):
     def numbers(self) -> list[int]:
         """Where in the columns of `transform` those of numbers are."""
         return [start for _, known, start in self._each() if known is None]
+
+    @property
+    def _named_numbers(self) -> list[str]:
+        return [name for name, known, _ in self._each() if known is None]
 
     def per_column(self, shares: np.ndarray) -> np.ndarray:
         """Shares of `transform`'s columns (N, D) as shares of the table's, (N, columns): those of a category add up."""

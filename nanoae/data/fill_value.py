@@ -13,14 +13,14 @@ MOST_ROWS = 10_000  # that are looked at
 # As %.6g writes those in use: nines, powers of ten, what netCDF fills with, and the ends of types
 USUAL = re.compile(r"9+|1e\+\d\d|9\.96921e\+36|3\.40282e\+38|2\.14748e\+09|3276[78]")
 LEAST = 99  # where it is no negative number
+APART = 3  # times as far from the other values as these lie apart; as 99 of ages up to 60 is not
 # Of any other one: times as far from the other values as these lie apart, and share of the rows
 FAR, SHARE = 10, 0.01
 DIFFERENT = 5  # so many other values there are at least: fewer are categories
 
 
 def tell_of_fill_values(who: str, X: Any, names: Sequence[Any] | None = None) -> None:
-    """A warning for each column of X (N, D) that holds a value again and again which lies far from all others: in the
-    table as it stands, whatever its rows weigh."""
+    """A warning for each column of X (N, D) that holds a value again and again which lies far from all others."""
     rows = np.asarray(X[:: len(X) // MOST_ROWS + 1])
     for ends in (np.fmin.reduce(rows), np.fmax.reduce(rows)):
         whole = (ends == np.floor(ends)) & ((ends < 0) | (ends >= LEAST))
@@ -47,7 +47,8 @@ def is_fill_value(value: float, filled: np.ndarray, others: np.ndarray) -> bool:
     high = float(others.max())
     away = max(low - value, value - high)
     if USUAL.fullmatch(f"{abs(value):.6g}"):
-        alone = value < 0 <= low or away > high - low
+        prices = np.mean(others % 10 == 9) > 0.5  # which end in 9 themselves
+        alone = value < 0 <= low or (away > APART * (high - low) and not prices)
     else:
         alone = away > FAR * (high - low) and filled.mean() >= SHARE
     return alone and len(np.unique(others)) >= DIFFERENT

@@ -153,10 +153,14 @@ def read_classes(folder: Path, names: list[str]) -> np.ndarray:
     """The names of folders as labels (N,); BadFile for one that says nothing, and for two that say the same."""
     different = sorted(set(names))
     labels = read_labels(names)
-    if any(map(is_nothing, different)) or len(np.unique(labels)) < len(different):
+    no_label = any(map(is_nothing, different)) or {"-1"} < {*different} != {"-1", "1"}
+    if no_label or len(np.unique(labels)) < len(different):
         got = ", ".join(map(repr, different))
         raise BadFile(
-            folder, "folders of different names, one for each class", got, "Rename one of them."
+            folder,
+            "folders of different names, one for each class",
+            got,
+            "Rename one of them; one without labels, as -1 or none, goes elsewhere.",
         )
     return labels
 

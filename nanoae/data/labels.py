@@ -3,7 +3,7 @@
 A row has no label where its label is
 
     masked (numpy.ma), None, NaN, pandas' NA or NaT, or an empty text;
-    among texts one of GAPS, "NA" and "null" and the like, of which a warning tells;
+    among texts one of GAPS, "NA" and "null" and the like, or "unlabelled", of which a warning tells;
     among classes -1. Only where the labels are -1 and 1 and no others, these are two classes.
 
 Labels are numbers, truth values or texts, all of one kind.
@@ -26,6 +26,7 @@ from nanoae.data.missing import is_gap
 
 # what NumPy and pandas write for a value that is not there
 NEVER_A_CLASS = {"", "nan", "-nan", "<na>", "nat"}
+UNLABELLED = "unlabelled", "unlabeled", "not labelled", "not labeled", "no label"
 KINDS = {"truth value": (bool, np.bool_), "number": (numbers.Real, np.number), "text": (str,)}
 ONE = "If they mean the same, write them alike."
 HINT = "-1 stands for no label; if it is a class, call that otherwise: np.where(y == -1, 2, y)."
@@ -135,7 +136,7 @@ def _unpacked(cells: np.ndarray, missing: np.ndarray, who: str) -> np.ma.MaskedA
     """`_of_one_kind` of an array of Python objects (N,)."""
     listed = [cell.decode() if isinstance(cell, bytes) else cell for cell in cells.tolist()]
     known = [cell for cell, gone in zip(listed, missing, strict=True) if not gone]
-    _tell_of([cell for cell in known if isinstance(cell, str) and is_gap(cell)], who)
+    _tell_of([cell for cell in known if isinstance(cell, str) and is_nothing(cell)], who)
     each = iter(known)
     kinds = np.array(["" if gone else _kind(next(each), who) for gone in missing], dtype="U11")
     cells = objects(listed)
@@ -156,8 +157,10 @@ def _unpacked(cells: np.ndarray, missing: np.ndarray, who: str) -> np.ma.MaskedA
 
 
 def is_nothing(cell: Any) -> bool:
-    """Whether a Python object stands for no value: None, NaN, pandas' NA or NaT, one of the texts in GAPS."""
-    return is_gap(cell) if isinstance(cell, str) else is_no_value(cell)
+    """Whether a Python object stands for no label: None, NaN, pandas' NA or NaT, or a text that says so."""
+    if not isinstance(cell, str):
+        return is_no_value(cell)
+    return is_gap(cell) or cell.strip().casefold() in UNLABELLED
 
 
 def _tell_of(gaps: Sequence[str], who: str) -> None:

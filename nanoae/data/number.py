@@ -39,9 +39,16 @@ FORTRAN = re.compile(r"(.*\d\.?)[dD]([-+]?\d+)")
 MEASURED = re.compile(r"(.*\d) ?([^\W\d_][^\s\d]{0,9}|[°′″]\w?)")
 AROUND = re.compile(r"^[\W_]+|[\W_]+$")
 POWER = r"[×x*·⋅] ?10 ?(?:\^|\*\*|(?=-))|[×·⋅] ?10(?=[⁻⁺⁰-⁹¹²³])"
+LESSER = (
+    r"(?:[hdm°'′\"″]|''|min|m?s|sec|feet|foot|ft|inch|in|lbs?|oz|days?,?|hours?|hrs?|minutes?)\.?"
+)
+LISTED = r" ?[-+\d.]+(?:[,; ] ?[-+\d.]+)+ ?"
 COMPOSED = re.compile(
     rf"([-+]?[\d.,]*\d) ?(?:{POWER}|±|\+/?-|[·⋅]) ?(?:[-+]?\d[\d.,]*|[⁻⁺]?[⁰-⁹¹²³]+)"
     r"|0x[\da-fA-F]+|\d{1,3}(?:_\d{3})+(?:\.\d+)?|\d+:[-+]?\d*\.\d+|[-+]?[\d.,]*\d ?[(\[]\d+[)\]]"
+    rf"|[-+]?(?:\d[\d.,]* ?{LESSER} ?)+\d[\d.,:]*(?: ?{LESSER}[NSEW]?)?"
+    rf"|[-+]?P(?=.)(?:\d+[YMWD])*(?:T(?:[\d.,]+[HMS])+)?"
+    rf"|[-+]?(?:\d+ )?\d+ ?[/\u2044] ?\d+|\d*[¼-¾⅐-⅞]|\[{LISTED}\]|\({LISTED}\)"
 )
 BRACKETS = re.compile(r"(\D*)\((.*)\)(\D*)")
 SHARES = {None: 0, "%": -2, "‰": -3}  # the power of ten that each stands for
@@ -147,8 +154,8 @@ def is_nearly_number(cell: str) -> bool:
 
 
 def is_composed(cell: str) -> bool:
-    """Whether a cell is a number with its power of ten, its error or a note, "1.5×10^3", "5±0.1", "5(1)" or "5·25"; or
-    as programs write them, "0x1F", "1_000" or "3:0.5"."""
+    """Whether a cell is a number with its power of ten, its error or a note, "1.5×10^3", "5±0.1", "5(1)" or "5·25"; as
+    programs write them, "0x1F", "1_000" or "3:0.5"; or of several, "5'6", "2h 30m", "P1DT2H", "1 3/4" or "[1, 2]"."""
     found = COMPOSED.fullmatch(cell[:LONGEST].translate(PLAIN))
     return found is not None and (not found[1] or number(found[1]) is not None)
 

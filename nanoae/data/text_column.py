@@ -224,11 +224,12 @@ class TextColumn:
         """BadFile where the texts are many numbers with units behind them, or some with signs around them."""
         numbers, texts = self.parted
         units = list(dict.fromkeys(map(unit_behind, texts)))
-        # 12A and 12B are codes, 1.5k and 1.2M are not.
-        measured = any("." in text or "," in text for text in texts)
-        if None not in units and (
-            len(units) == 1 or (measured and len(texts) >= CODES * len(units))
-        ):
+        # 12A and 12B are codes; 1.5k and 1.2M, or 12kg and 900g, are not.
+        measured = len(texts) >= CODES * len(units) and any(
+            "." in cell or "," in cell for cell in texts
+        )
+        words = any(len(unit or "") > 1 and not unit.isupper() for unit in units)  # type: ignore[union-attr]
+        if None not in units and (len(units) == 1 or measured or words):
             what = f"with {' or '.join(map(repr, units[:3]))} behind them"
         elif all(map(is_nearly_number, texts)):
             what = "with other signs around them"

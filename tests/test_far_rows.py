@@ -1,0 +1,56 @@
+"""Is a model told apart from rows on another scale: raw ones, where the user standardised those of fit himself?"""
+
+import numpy as np
+import pytest
+
+import nanoae
+
+RNG = np.random.default_rng(0)
+RAW = RNG.normal([50, 1, 300], [5, 2, 90], (200, 3))
+STANDARD = (RAW - RAW.mean(axis=0)) / RAW.std(axis=0)
+MODELS = {
+    "PCA": lambda: nanoae.PCA(2),
+    "autoencoder": lambda: nanoae.Autoencoder(2, (4,), epochs=1, random_state=0),
+    "detector": lambda: nanoae.AnomalyDetector(
+        nanoae.Autoencoder(2, (4,), epochs=1), random_state=0
+    ),
+}
+TOLD = "expected rows on the scale that fit saw, column {} from .* got .*; 2 of 3 columns lie so"
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_raw_rows_are_told_with_their_column(kind, tmp_path):
+    model = MODELS[kind]().fit(STANDARD)
+    model.save(tmp_path / "m.npz")
+    for each in (model, nanoae.load(tmp_path / "m.npz")):
+        with pytest.warns(UserWarning, match=TOLD.format(0)):
+            each.transform(RAW)
+        with pytest.warns(UserWarning, match="the scale that fit saw, column 0"):
+            each.transform(RAW[:1] * 30)
+
+
+def test_numbers_beside_words_are_told_too():
+    pandas = pytest.importorskip("pandas")
+    frames = [pandas.DataFrame(rows, columns=["a", "b", "c"]) for rows in (STANDARD, RAW)]
+    for frame in frames:
+        frame["colour"] = ["red", "blue"] * 100
+    encoder = nanoae.TableEncoder().fit(frames[0])
+    with pytest.warns(UserWarning, match=TOLD.format("'a'")):
+        encoder.transform(frames[1])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "rows",
+    [
+        STANDARD * 3,
+        STANDARD[:5] + 100 * (np.arange(5) == 2)[:, None],  # one of five
+        STANDARD + np.where(np.arange(200) % 3 == 0, 1e4, 0)[:, None],  # outliers, however many
+        np.full((1, 3), 4.0),
+    ],
+)
+def test_outliers_are_not_told(rows):
+    model = nanoae.PCA(2).fit(STANDARD)
+    assert model.transform(rows).shape == (len(rows), 2)
+    constant = nanoae.PCA(1).fit(np.c_[STANDARD, np.full(200, 7)])
+    constant.transform(np.c_[STANDARD, np.full(200, 70)])
