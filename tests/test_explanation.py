@@ -39,6 +39,11 @@ def test_of_rows_that_were_learned_from_too():
     found = nanoae.AnomalyDetector(SMALL, random_state=0).fit(ROWS)
     why = found.explanation(ROWS)
     np.testing.assert_allclose(np.abs(why.shares).sum(axis=1), found.decision_scores_)
+    weights = found.ensemble_.weights(ROWS)
+    for fold, member in enumerate(found.members_):
+        np.testing.assert_allclose(
+            why.expected[weights[fold] == 1], member.expected(ROWS[weights[fold] == 1]), rtol=1e-5
+        )
     z = np.abs(why.unusual)
     assert (
         (np.median(z, axis=0) > 0.5) & (np.median(z, axis=0) < 0.9)
@@ -63,6 +68,16 @@ def test_categories_are_told_by_name():
     place = Z[0].tolist().index(1)  # of red
     p = found.ensemble_.expected(Z)[0, place]
     assert why.unusual[0, 0] == pytest.approx(np.sqrt(-2 * np.log(p)), rel=1e-6)
+
+
+def test_nothing_comes_back_as_nothing_and_not_less():
+    columns = np.random.default_rng(0).normal(50, 5, (40, 200))
+    names = [str(i) for i in range(200)]
+    table = Table(names, list(columns.T), range(40))
+    encoder = nanoae.data.encoder.TableEncoder().fit(table)
+    Z = encoder.transform(Table(names, list(np.zeros((200, 1))), range(1)))
+    back = encoder.inverse_transform(Z).astype(float)
+    assert (back == 0).all() and not np.signbit(back).any()
 
 
 @pytest.mark.parametrize("name", ["standard", "robust", "gaussian", "none"])

@@ -94,7 +94,7 @@ def benjamini_hochberg(p: np.ndarray, rate: float, tested: float = np.inf) -> np
     ordered = np.sort(p)
     allowed = rate * np.arange(1, n + 1) / n
     passed = ordered[ordered <= allowed * (1 + 1e-12)]
-    highest = int((ordered < 1.5 / (tested + 1)).sum())
+    highest = (ordered < 1.5 / (tested + 1)).sum()
     if highest and not len(passed):
         warnings.warn(
             f"false_discovery_rate: {highest:,} of {n:,} rows score above all {tested:,} that p-values come from, too "

@@ -11,7 +11,8 @@ from nanoae.data.encoder import TableEncoder
 
 
 class Explanation(NamedTuple):
-    """Of N rows with D columns, each array (N, D); a category is a text, and what is missing is NaN or None.
+    """Of N rows with D columns, each array (N, D); a category is a text, "other" where the detector has none of that
+    name, and what is missing is NaN or None.
 
     names      of the columns
     observed   the values as they stand in the table

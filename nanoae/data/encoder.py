@@ -252,14 +252,14 @@ class TableEncoder(FrameOutput, Transformer):
         return found
 
     def in_units(self, Z: np.ndarray) -> np.ndarray:
-        """Z (N, D) float64 with the numbers in their units, rounded as float32 rounds Z, so that 0 comes back as 0; a
-        category's columns stay shares of 1."""
+        """Z (N, D) float64 with the numbers in their units, rounded as float32 rounds Z, so that 0 comes back as 0, not
+        as -0; a category's columns stay shares of 1."""
         found = np.array(Z, np.float64)
         scaler: Any = self.scaler_
         numbers = scaler.inverse_transform(found[:, self.numbers])
         away = np.nan_to_num(numbers - scaler.center_)
         step = np.ldexp(1.0, np.frexp(away)[1] - 22)
-        found[:, self.numbers] = np.where(away == 0, numbers, np.round(numbers / step) * step)
+        found[:, self.numbers] = np.where(away == 0, numbers, np.round(numbers / step) * step + 0.0)
         return found
 
     def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
