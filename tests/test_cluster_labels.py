@@ -242,6 +242,14 @@ def test_labels_spread_and_rows_score_by_the_formulas():
     np.testing.assert_allclose(-detector.score_samples(new), want, rtol=1e-3, atol=1e-5)
 
 
+def test_a_cluster_half_abnormal_is_an_anomaly_to_ask_about():
+    """So what is asked next lies between it and the normal rows, not farthest from both."""
+    x = (np.array([0, 1, 2.5, 4, 7, 12, 20])[:, None] + [0, 0.1]).reshape(14, 1) * [1.0, 2.0]
+    detector = ClusterLabelDetector(PCA(1), n_clusters=7, random_state=0).fit(x)
+    assert detector.label([0, 1, 10], [1, 0, 0]).query(1) in (8, 9)
+    assert detector.label([0, 1, 10], [0, 0, 0]).query(1) in (12, 13)
+
+
 def test_fewer_kinds_of_rows_than_clusters():
     x = np.repeat([0.0, 1, 5], 10)[:, None] * [1.0, 2.0]
     detector = ClusterLabelDetector(PCA(1), n_clusters=20, random_state=0).fit(x)
