@@ -1,5 +1,7 @@
 """Do the detectors compute the formulas of their docstrings, factor by factor, also where tables seldom come?"""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -234,6 +236,16 @@ def test_a_tie_but_for_rounding_is_as_surely_abnormal(sign):
     learned = np.sort(sign * np.arange(1.0, 21))
     found = probability_abnormal(learned[10] + np.array([-1e-7, 0, 1e-7]), learned, 8)
     assert found[0] == found[1] == found[2] > probability_abnormal(learned[9:10], learned, 8)[0]
+
+
+def test_equal_rows_of_score_0_count_as_lower():
+    learned = np.append(np.zeros(10), np.arange(1.0, 11))
+    p = 11 / 22
+    more_than_12_are_lower = sum(
+        math.comb(20, i) * p**i * (1 - p) ** (20 - i) for i in range(13, 21)
+    )
+    found = probability_abnormal(np.zeros(1), learned, 8)
+    np.testing.assert_allclose(found, more_than_12_are_lower)
 
 
 # ---------------------------------------------------------------- how long the default learns
