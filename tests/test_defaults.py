@@ -46,7 +46,7 @@ def test_the_default_convolutions_beat_pca_on_blobs():
     [
         ((3, 8, 8), {}, 3e-4),
         ((9, 9, 3), {}, 3e-4),
-        ((1, 28, 28), {}, 0.0),
+        ((1, 28, 28), {}, 3e-4),
         ((3, 8, 8), {"epochs": 1}, 1e-5),
         ((3, 8, 8), {"weight_decay": 0.0}, 0.0),
     ],
@@ -67,7 +67,7 @@ def test_default_convolutions_do_not_learn_few_images_by_heart(shape, said, deca
 @pytest.mark.parametrize(
     ("shape", "said", "schedule"),
     [
-        ((3, 20, 20), {}, nanoae.WarmUp),
+        ((3, 72, 72), {}, nanoae.WarmUp),
         ((3, 16, 16), {}, nanoae.Cosine),
         ((3, 20, 20), {"epochs": 1}, float),
         ((3, 20, 20), {"learning_rate": nanoae.StepDecay(1e-2, 9)}, nanoae.StepDecay),
@@ -230,3 +230,23 @@ def test_what_is_known_of_rows_with_gaps_is_compared_too():
     rows = np.where(gaps, np.nan, LEARNED)
     with pytest.warns(nanoae.UnderfitWarning, match="where PCA with 8 components has 0.0"):
         nanoae.Autoencoder(8, epochs=1, missing="mask", random_state=0).fit(rows)
+
+
+def test_large_images_are_compared_with_pca_too():
+    X = np.random.default_rng(0).normal(size=(60, 2)) @ np.random.default_rng(1).normal(
+        size=(2, 1200)
+    )
+    with pytest.warns(nanoae.UnderfitWarning, match="PCA with 2 components"):
+        nanoae.Autoencoder(2, (2,), epochs=1, random_state=0).fit(X)
+
+
+def test_long_trainings_on_28_pixels_have_wider_layers_which_a_file_keeps(tmp_path):
+    X = np.random.default_rng(0).random((40, 28, 28))
+    model = nanoae.ConvAutoencoder(4, random_state=0).build((1, 28, 28))
+    assert (32, 7, 7) in [layer.out_shape for layer in model.network_.layers]
+    model.partial_fit(X[:, None])
+    model.save(tmp_path / "model.npz")
+    again = nanoae.load(tmp_path / "model.npz")
+    np.testing.assert_array_equal(again.transform(X[:, None]), model.transform(X[:, None]))
+    short = nanoae.ConvAutoencoder(4, epochs=1).build((1, 28, 28))
+    assert (32, 2, 2) in [layer.out_shape for layer in short.network_.layers]

@@ -12,7 +12,8 @@ from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.examples import Examples
 from nanoae.autoencoders.kinds import Maybe, Widths
 from nanoae.autoencoders.parameters import estimator, parameter
-from nanoae.autoencoders.plan import Plan
+from nanoae.autoencoders.plan import AUTO, Plan
+from nanoae.autoencoders.saved import Fact
 from nanoae.backend import Shape
 from nanoae.engine.activations import activation
 from nanoae.engine.conv import Conv2d, ConvTranspose2d
@@ -26,17 +27,22 @@ from nanoae.training.schedules import Cosine, WarmUp
 IMAGE = (1, 28, 28)  # what the presets' layers are made for
 SIDES = (8, 128)  # pixels of height and width that the default layers are for
 SMALL = 4  # pixels that an image is halved to
+LARGE = (
+    16  # pixels beyond which long trainings stop at twice that, and quarter more than twice LARGE
+)
 CHANNELS = (1, 3, 4)
 WEIGHT_DECAY = 1e-5
 # Behind more halvings a code reads so many numbers that the first steps at the whole rate saturate its tanh: in long
 # trainings the rate climbs over CLIMB steps.
 SHALLOW = 2
 CLIMB = 300
-LONG_TRAININGS = 3e-4  # the weight decay of those that follow from the rows; 0 for IMAGE
+PLAN = Plan(steps=(500, 8000), usual_batch=100)
+PLAN_OF_LARGE = Plan(steps=(500, 2000), usual_batch=100)
+LONG_TRAININGS = 3e-4  # the weight decay of those that follow from the rows
 
 
-def halved(size: Shape) -> Shape:
-    return tuple(-(-n // 2) for n in size)
+def shrunk(size: Shape, stride: int) -> Shape:
+    return tuple(-(-n // stride) for n in size)
 
 
 def channels_last(shape: Shape) -> bool:
@@ -67,9 +73,11 @@ class ConvAutoencoder(Autoencoder):
     width, until they are 4 or less; the channels are those of `hidden`, from the fourth on its last; the decoder
     mirrors them. encoder and decoder, layers of your own, are for images of any size: the first ends in the code
     (Flatten(), Linear(32)), the second in the shape of the input. The defaults are those of the presets conv-2d and
-    conv-3d. With epochs="auto" a weight_decay left at its default is 3e-4, without which few images are learned by
-    heart, and 0 for 28 x 28 grey pixels, whose 64 numbers between the layers learn too little with one; of images that
-    are halved more than twice the learning rate climbs over 300 steps, else the code's tanh saturates at once.
+    conv-3d. With epochs="auto" images of more than 16 pixels, 28 x 28 grey ones among them, are halved to 8 or less
+    alone, quartered (kernel 5, stride 4, padding 2) where they have more than 32, and take 2,000 steps at most: more
+    layers learn slower, and 64 numbers give back less than PCA. A weight_decay left at its default is then 3e-4,
+    without which few images are learned by heart; of images that are halved more than twice the learning rate climbs
+    over 300 steps, else the code's tanh saturates at once.
     """
 
     _: KW_ONLY
@@ -82,10 +90,17 @@ class ConvAutoencoder(Autoencoder):
     )
     learning_rate: Any = 1e-2
     weight_decay: float = WEIGHT_DECAY
-    _plan: ClassVar[Plan] = Plan(steps=(500, 8000), usual_batch=100)
+    _large = (
+        False  # whether the layers are those of long trainings on images of more than LARGE pixels
+    )
+    _facts = (*Autoencoder._facts, Fact("_large", "large", bool, False))
     initializer: str = "he_uniform"
     table_encoder: ClassVar[None] = None  # type: ignore[misc]
     reads_words: ClassVar[bool] = False
+
+    @property
+    def _plan(self) -> Plan:  # type: ignore[override]
+        return PLAN_OF_LARGE if self._large else PLAN
 
     def takes_images(self) -> bool:
         return True
@@ -169,6 +184,9 @@ class ConvAutoencoder(Autoencoder):
         shape = tuple(input_shape)
         if self._channels_last(shape):
             shape = self.layout(input_shape)
+        if state is None and not self.goes_on:
+            image = self._image(shape) or shape
+            self._large = self.as_built.epochs == AUTO and max(image[1:], default=0) > LARGE
         super()._build(shape, state)
 
     def _channels_first(self, X: np.ndarray) -> np.ndarray:
@@ -199,15 +217,14 @@ class ConvAutoencoder(Autoencoder):
         own_layers = self.encoder or self.decoder
         left_open = self._rate_falls and self.as_built.weight_decay == WEIGHT_DECAY
         if left_open and not own_layers:
-            image = self.layout(self.input_shape_)
-            self._settle(weight_decay=0.0 if image == IMAGE else LONG_TRAININGS)
+            self._settle(weight_decay=0.0 if self._compact(self.input_shape_) else LONG_TRAININGS)
 
     def _train(self, examples: Examples, watched: Examples | None) -> None:
         rate = self.as_built.learning_rate
         own_layers = self.encoder or self.decoder
         if self._rate_falls and not callable(rate) and not own_layers:
             image = self.layout(self.input_shape_)
-            if image != IMAGE and len(self._halvings(image)) > SHALLOW:
+            if not self._compact(image) and len(self._shrinkings(image)) > SHALLOW:
                 self._settle(learning_rate=WarmUp(Cosine(rate), CLIMB))
         super()._train(examples, watched)
         self._settle(learning_rate=rate)
@@ -216,20 +233,20 @@ class ConvAutoencoder(Autoencoder):
 
     def _new_encoder(self, image: Shape) -> list[Layer]:
         layers: list[Layer] = []
-        if image == IMAGE:
+        if self._compact(image):
             first, second, third = self.hidden
             layers += [*self._block(Conv2d, first, 3, 3, 1), MaxPool2d(2, 2)]
             layers += [*self._block(Conv2d, second, 3, 2, 1), MaxPool2d(2, 1)]
             layers += self._block(Conv2d, third, 2)
         else:
-            for channels, _ in self._halvings(image):
-                layers += self._block(Conv2d, channels, 3, 2, 1)
+            for channels, _, stride in self._shrinkings(image):
+                layers += self._block(Conv2d, channels, stride + 1, stride, stride // 2)
         return [*layers, Flatten(), *self._code_layers()]
 
     def _new_decoder(self, encoder: list[Layer], image: Shape) -> list[Layer]:
         """From the shape of the last convolution's output on, a transposed convolution for each of the encoder's."""
         transposed: list[tuple[Any, ...]]
-        if image == IMAGE:
+        if self._compact(image):
             first, second, third = self.hidden
             shape: Shape = (third, 1, 1)
             transposed = [
@@ -239,15 +256,15 @@ class ConvAutoencoder(Autoencoder):
                 (1, 2, 2, 1),
             ]
         else:
-            halvings = self._halvings(image)
-            channels, last = halvings[-1]
-            shape = (channels, *halved(last))
-            widths = [image[0], *(channels for channels, _ in halvings[:-1])]
+            shrinkings = self._shrinkings(image)
+            channels, last, stride = shrinkings[-1]
+            shape = (channels, *shrunk(last, stride))
+            widths = [image[0], *(channels for channels, _, _ in shrinkings[:-1])]
             transposed = [
-                # 2 n - 1 + this is the size that was halved
-                (width, 3, 2, 1, tuple(1 - n % 2 for n in size))
-                for width, (_, size) in zip(reversed(widths), reversed(halvings), strict=True)
-            ]
+                # stride (n - 1) + 1 + this is the size that became n
+                (width, stride + 1, stride, stride // 2, tuple((n - 1) % stride for n in size))
+                for width, (_, size, stride) in zip(widths, shrinkings, strict=True)
+            ][::-1]
         layers = [
             self._linear(math.prod(shape)),
             activation(self.hidden_activation),
@@ -257,13 +274,19 @@ class ConvAutoencoder(Autoencoder):
             layers += self._block(ConvTranspose2d, *geometry)
         return [*layers[:-2], *self._output_layers()]
 
-    def _halvings(self, image: Shape) -> list[tuple[int, Shape]]:
-        """(channels behind it, height and width before it) of each convolution."""
+    def _compact(self, shape: Shape) -> bool:
+        """Whether examples of that shape have the layers made for IMAGE."""
+        return self.layout(shape) == IMAGE and not self._large
+
+    def _shrinkings(self, image: Shape) -> list[tuple[int, Shape, int]]:
+        """(channels behind it, height and width before it, stride) of each convolution."""
         size = image[1:]
-        found: list[tuple[int, Shape]] = []
-        while max(size) > SMALL:
-            found.append((self.hidden[min(len(found), 2)], size))
-            size = halved(size)
+        least = 2 * SMALL if self._large else SMALL
+        found: list[tuple[int, Shape, int]] = []
+        while max(size) > least:
+            stride = 4 if self._large and max(size) > 2 * LARGE else 2
+            found.append((self.hidden[min(len(found), 2)], size, stride))
+            size = shrunk(size, stride)
         return found
 
     def _block(self, layer: type, *geometry: Any) -> list[Layer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +17,10 @@ from nanoae.autoencoders.plan import AUTO
 from nanoae.data.scaling import known_means
 from nanoae.spelling import counted
 
-# The most rows that are compared with PCA's: that takes a fraction of a second.
+# The most rows that are compared with PCA's, and numbers in them: that takes a second at most. Of fewer rows PCA learns
+# less, so that there is a warning less, not one too many.
 MOST_ROWS = 2000
-MOST_COLUMNS = 1024
+MOST_NUMBERS = 16_000_000
 AS_GOOD = 1.05  # times PCA's error, and ...
 TOLD = 1e-3  # of the rows' variance: what is next to nothing is not worse
 
@@ -52,11 +54,12 @@ def compare_with_pca(model: Any, learned: np.ndarray, watched: np.ndarray) -> No
     if PART.get():
         return
     images = learned.ndim > 2
-    learned = flat(learned[:MOST_ROWS])
-    if learned.shape[1] > MOST_COLUMNS or model.code_size_ >= min(learned.shape):
+    rows = min(MOST_ROWS, MOST_NUMBERS // math.prod(learned.shape[1:]))
+    learned = flat(learned[:rows])
+    if model.code_size_ >= min(learned.shape):
         return
-    mine = float(model.error_as_read(np.asarray(watched[:MOST_ROWS])).mean())
-    watched = flat(watched[:MOST_ROWS])
+    mine = float(model.error_as_read(np.asarray(watched[:rows])).mean())
+    watched = flat(watched[:rows])
     means = known_means(learned)
     learned = np.where(np.isnan(learned), means, learned)
     pca = PCA(model.code_size_).fit(learned)
