@@ -79,6 +79,16 @@ def test_a_fill_value_in_new_rows_that_fit_has_not_seen_is_told(tmp_path, capsys
     np.save(tmp_path / "new.npy", with_values(DEGREES, -9999))
     main(["evaluate", str(tmp_path / "model.npz"), "--data", str(tmp_path / "new.npy")])
     assert "column 0 holds -9999 in" in capsys.readouterr().err
+    table = tmp_path / "t.csv"
+    for value in (20, -9999):
+        lines = [f"{a:.6g},{b:.6g}" for a, b in with_values(DEGREES, value)]
+        table.write_text("\n".join(["degrees,b", *lines]))
+        if value == 20:
+            argv = ["--epochs", "1", "--quiet", "--no-figures", "--out", str(tmp_path / "run")]
+            main(["train", "--data", str(table), *argv])
+    out = ["--out", str(tmp_path / "codes.npy")]
+    assert main(["encode", str(tmp_path / "run/model.npz"), "--data", str(table), *out]) == 0
+    assert "holds -9999 in" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["train", "detect"])

@@ -259,7 +259,7 @@ class Estimator(FrameOutput, Parametrised):
         """The shape of the table's examples and, where it had any, its columns' units and names: `feature_names_in_` if
         these are strings, as scikit-learn has it."""
         self._units_in = list(units)
-        self._ends_in = NO_ENDS
+        self._ends_in = self._ends_in if self._ends_in.shape[1:] == shape else NO_ENDS
         self.input_shape_ = shape
         self.n_features_in_ = math.prod(shape)
         for attribute in ("feature_names_in_", "_labels_in"):
