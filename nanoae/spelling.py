@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+LONGEST = 100  # characters that are looked at: a stranger's 15 MB take 700
+
 
 def one_of(what: str, name: object, known: Iterable[str], also: str = "") -> str:
     """`name`, where it is one of the `known`; else ValueError with these, and with those that may have been meant.
@@ -25,7 +27,7 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 
     known = list(known)
     near = difflib.get_close_matches(
-        str(name).casefold(), dict.fromkeys(k.casefold() for k in known)
+        str(name)[:LONGEST].casefold(), dict.fromkeys(k.casefold() for k in known)
     )
     meant = [repr(k) for folded in near for k in known if k.casefold() == folded]
     return f" Did you mean {' or '.join(meant)}?" if meant else ""

@@ -123,6 +123,7 @@ NONSENSE = {  # values that are of no kind that was promised
     "a class that is a list": ("plain", "class", ["Autoencoder"]),
     "a class that is a layer": ("plain", "class", "Linear"),
     "a class that is none of nanoae's": ("plain", "class", "Popen"),
+    "a class of megabytes": ("plain", "class", "A" * (2 << 20)),
     "a class that cannot be fitted": ("plain", "class", "Estimator"),
     "a layer that is none": ("norm", "params", "encoder", 0, "type", "Adam"),
     "format true": ("plain", "format", True),
@@ -245,6 +246,13 @@ def test_arrays(parts, tmp_path, kind, name, made):
 def test_texts_in_place_of_a_header(parts, tmp_path, text):
     write(tmp_path / "m.npz", text, parts("plain")[1])
     refused(tmp_path / "m.npz")
+
+
+def test_a_checkpoint_of_a_million_objects_is_refused_unread(tmp_path):
+    text = b'{"trainings": [' + b"[]," * (1 << 20) + b"[]]}"
+    np.savez(tmp_path / "checkpoint-00000001.npz", header=np.frombuffer(text, np.uint8))
+    with pytest.raises(ValueError, match="more than 200000 objects"):
+        Autoencoder(2, **SMALL).fit(X, checkpoint_dir=tmp_path, resume=True)
 
 
 def refused(path):

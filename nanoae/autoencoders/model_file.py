@@ -23,7 +23,7 @@ from nanoae.backend.allowance import ALLOWANCE
 from nanoae.configurable import to_config
 from nanoae.data.archive import Archive, open_archive
 from nanoae.data.dataset import BadFile
-from nanoae.data.field import fits, promised
+from nanoae.data.field import fits, parse, promised
 from nanoae.whole_file import whole_file
 
 FORMAT = 1
@@ -34,8 +34,6 @@ ROOM = 64 << 20
 HEADER_LIMIT = 16 << 20  # bytes: a history of 100,000 epochs has 6
 LONGEST = 400  # characters of the message for a file that does not fit together
 MOST_LAYERS = 1000  # in a list of them, or of their sizes: 100,000 take minutes
-MOST_OBJECTS = 200_000
-MOST_ITEMS = 3_000_000  # in a header: together 200 MB in memory
 
 
 def save_model(
@@ -181,11 +179,7 @@ def header_of(archive: Archive) -> bytes:
 def parsed(path: Any, text: bytes) -> dict[str, Any]:
     """The header; BadFile for what is none, or of so many parts that nobody wrote it by saving a model."""
     try:
-        objects = text.count(b"{") + text.count(b"[")
-        items = text.count(b",")
-        if objects > MOST_OBJECTS or items > MOST_ITEMS:
-            raise ValueError(f"more than {MOST_OBJECTS} objects or {MOST_ITEMS} items")
-        header: dict[str, Any] = json.loads(text)
+        header: dict[str, Any] = parse(text)
         found = promised(header, "format", int)
     except (ValueError, RecursionError) as error:
         raise BadFile(path, "a nanoae model (arrays with a JSON header)", repr(error)) from error

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from typing import Any
 
 from nanoae.spelling import short
 
+MOST_OBJECTS = 200_000
+MOST_ITEMS = 3_000_000  # in a header: together 200 MB in memory
 MISSING = object()
 NOT_FINITE = math.nan  # as a kind: NaN or infinity
 WORDS = {
@@ -19,6 +22,15 @@ WORDS = {
     str: "text",
 }
 LABELS = [(str, int, float, bool)]  # of classes
+
+
+def parse(text: bytes) -> Any:
+    """What a header in JSON says; ValueError, also for one of so many parts that nobody wrote it by saving a model."""
+    objects = text.count(b"{") + text.count(b"[")
+    items = text.count(b",")
+    if objects > MOST_OBJECTS or items > MOST_ITEMS:
+        raise ValueError(f"more than {MOST_OBJECTS} objects or {MOST_ITEMS} items")
+    return json.loads(text)
 
 
 def promised(facts: Any, name: str, kind: Any, default: Any = MISSING) -> Any:

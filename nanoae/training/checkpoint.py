@@ -28,7 +28,7 @@ import numpy as np
 from nanoae.configurable import Configurable
 from nanoae.data.archive import open_archive
 from nanoae.data.dataset import BadFile
-from nanoae.data.field import fits
+from nanoae.data.field import fits, parse
 from nanoae.lock import locked_folder
 from nanoae.training import state
 from nanoae.training.sameness import check_same, comparable, fingerprint, versions
@@ -275,7 +275,7 @@ def read(path: Path) -> tuple[Facts, Arrays]:
     with open_archive(path, limit=path.stat().st_size) as archive:  # whose arrays are not packed
         arrays = dict(archive)
     try:
-        header = json.loads(bytes(arrays.pop("header")))
+        header = parse(bytes(arrays.pop("header")))
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise BadFile(path, "a checkpoint of nanoae", repr(error)) from error
     match header:
