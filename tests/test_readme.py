@@ -139,7 +139,7 @@ CLAIMS: dict[
 ] = {  # what the README says -> the numbers that go into it, from their table
     "Of {} default fits to tables and images, {} have a held-out error below PCA's, and {} are within 2 % of it or "
     "below": of_defaults,
-    "of {} of `ConvAutoencoder` to few images, {} and {}: worse are codes of many numbers of 28 x 28 grey pixels": (
+    "of {} of `ConvAutoencoder` to few images, {} and {}: worse are smooth random fields": (
         lambda: of_defaults("defaults-conv")
     ),
     "On MNIST with noise of standard deviation 0.5, the mean squared error of the noisy images is {}; a network "
