@@ -123,7 +123,7 @@ NONSENSE = {  # values that are of no kind that was promised
     "a class that is a list": ("plain", "class", ["Autoencoder"]),
     "a class that is a layer": ("plain", "class", "Linear"),
     "a class that is none of nanoae's": ("plain", "class", "Popen"),
-    "a class of megabytes": ("plain", "class", "A" * (2 << 20)),
+    "a class of megabytes": ("plain", "class", "A" * (8 << 20)),
     "a class that cannot be fitted": ("plain", "class", "Estimator"),
     "a layer that is none": ("norm", "params", "encoder", 0, "type", "Adam"),
     "format true": ("plain", "format", True),
