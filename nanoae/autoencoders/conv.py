@@ -75,7 +75,8 @@ class ConvAutoencoder(Autoencoder):
     (Flatten(), Linear(32)), the second in the shape of the input. The defaults are those of the presets conv-2d and
     conv-3d. With epochs="auto" images of more than 16 pixels, 28 x 28 grey ones among them, are halved to 8 or less
     alone, quartered (kernel 5, stride 4, padding 2) where they have more than 32, and take 2,000 steps at most: more
-    layers learn slower, and 64 numbers give back less than PCA. A weight_decay left at its default is then 3e-4,
+    layers learn slower, and 64 numbers give back less than PCA. Of more than 32
+    pixels the code has no tanh. A weight_decay left at its default is then 3e-4,
     without which few images are learned by heart; of images that are halved more than twice the learning rate climbs
     over 300 steps, else the code's tanh saturates at once.
     """
@@ -241,7 +242,10 @@ class ConvAutoencoder(Autoencoder):
         else:
             for channels, _, stride in self._shrinkings(image):
                 layers += self._block(Conv2d, channels, stride + 1, stride, stride // 2)
-        return [*layers, Flatten(), *self._code_layers()]
+        code = self._code_layers()
+        if self._large and max(image[1:]) > 2 * LARGE and self.code_activation == "tanh":
+            code = code[:1]  # whose tanh saturates at once
+        return [*layers, Flatten(), *code]
 
     def _new_decoder(self, encoder: list[Layer], image: Shape) -> list[Layer]:
         """From the shape of the last convolution's output on, a transposed convolution for each of the encoder's."""
