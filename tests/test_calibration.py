@@ -40,9 +40,8 @@ def test_a_row_is_compared_with_all_others():
     for member, of in zip(found.members_, folds, strict=True):
         codes = member.model.transform(member.scaled(X))
         references = member.scores[0].references_
-        assert (
-            len(references) == 60 - of[:2].any()
-        )  # of two equal rows one, where either was kept out
+        # of two equal rows one, where either was kept out
+        assert len(references) == 60 - of[:2].any()
         away = np.sqrt(((codes[of == 1][:, None] - codes) ** 2).sum(axis=2))
         away[away < 1e-9] = np.inf  # itself, and the row that is equal to it
         nearest = np.sort(away, axis=1)[:, :3].mean(axis=1)

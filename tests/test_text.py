@@ -188,11 +188,8 @@ def test_rows_are_lines_and_back(lines, unit):
 
 def test_rare_words_and_new_ones_are_no_words():
     vocabulary = Vocabulary.learn(["a a b", "a b c"], ["x", "y"], "words", 3)
-    assert vocabulary.tokens == (
-        " b",
-        "a",
-        " a",
-    )  # the most frequent, then in the order of the alphabet
+    # the most frequent, then in the order of the alphabet
+    assert vocabulary.tokens == (" b", "a", " a")
     rows = vocabulary.encode(["a b zebra"], ["y"], 6)
     # the new word, and the padding
     assert rows[0, 0] == vocabulary.bos_ids["y"] and (rows[0] == 0).sum() == 2

@@ -385,9 +385,8 @@ def test_a_number_pointed_at_shows_the_sum_that_made_it(file, trace, open_page):
     assert float(rows[-1][2]) == pytest.approx(sums(trace.right, move)[5], abs=1e-4)
     assert page.locator(".cell.part").count() == 9
     page.keyboard.press("ArrowRight")
-    page.hover(
-        "#move figure:nth-of-type(2) .cell:nth-child(6)"
-    )  # the x of layer 1 is the y of layer 0
+    # the x of layer 1 is the y of layer 0
+    page.hover("#move figure:nth-of-type(2) .cell:nth-child(6)")
     assert page.inner_text(
         "#sum h2"
     ) == f"y[1, 2] = {values[1, 2]:.4f}" and "layer 0" in page.inner_text("#sum")

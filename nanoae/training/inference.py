@@ -47,9 +47,8 @@ class Inference(Reused):
     fused = ThreadLocal()
     predict = ThreadLocal()  # else the loss's `predict`, where it does anything
     recordings = ThreadLocal()  # (rows, type) -> the recording, its x, its y
-    watched = (
-        ThreadLocal()
-    )  # where the settings that these are good for stand, and what was learned
+    # where the settings that these are good for stand, and what was learned
+    watched = ThreadLocal()
     seen = ThreadLocal()  # the objects there
     lists = ThreadLocal()  # those of the settings that may change, and
     held = ThreadLocal()  # what they held
@@ -59,9 +58,8 @@ class Inference(Reused):
         self.thread = ThreadState()
         self.ops = network.ops
         self.dtype = network.dtype
-        self.network = network.with_layers(
-            []
-        )  # its arrays: `INFERENCES` lets go of the network itself
+        # its arrays: `INFERENCES` lets go of the network itself
+        self.network = network.with_layers([])
         self.layers = network.layers[start:stop]
         self.loss = loss
 
