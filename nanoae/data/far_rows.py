@@ -41,6 +41,11 @@ def tell_of_far_rows(
     rows = np.asarray(x[:: x.size // LOOK + 1])
     low, high = ends
     wide = np.where(high > low, high - low, np.inf)
+    least = np.fmin.reduce(rows, axis=0)
+    largest = np.fmax.reduce(rows, axis=0)
+    within = (least >= low - BEYOND * wide) & (largest <= high + BEYOND * wide)
+    if (within & (least <= high) & (largest >= low)).all():
+        return
     # How far it lies beyond one of them, in units of their distance
     beyond = (np.maximum(rows - high, 0) + np.minimum(rows - low, 0)) / wide
     away = np.abs(beyond) > BEYOND
@@ -54,7 +59,7 @@ def tell_of_far_rows(
     if far.any():
         i = int(far.argmax())
         seen = f"from {low[i]:.4g} to {high[i]:.4g}"
-        got = f"{np.fmin.reduce(rows[:, i]):.4g} to {np.fmax.reduce(rows[:, i]):.4g}"
+        got = f"{least[i]:.4g} to {largest[i]:.4g}"
         warnings.warn(
             f"{who}: expected rows on the scale that fit saw, column {called[i]!r} {seen}, got {got}; {far.sum()} of "
             f"{len(far)} columns lie so. Bring them to one scale: by what scaled fit's rows.",
