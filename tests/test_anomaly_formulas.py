@@ -210,7 +210,7 @@ def test_reasons_are_shares_of_the_score():
     assert found.reasons(0) == ["a high (73%: 1, expected 1.5)", "b low (24%: 2, expected 2.5)"]
 
 
-class At(nanoae.anomaly.thresholds.Threshold):
+class Constant(nanoae.anomaly.thresholds.Threshold):
     def __init__(self, score):
         self.score = score
 
@@ -227,7 +227,7 @@ def test_a_score_at_the_threshold_is_normal():
     row = np.flatnonzero(learned)[0]
     score = found.decision_scores_[row]
     for place, label in ((score, 1), (np.nextafter(score, 0), -1)):
-        found = AnomalyDetector(model, threshold=At(float(place)), **settings).fit(X)
+        found = AnomalyDetector(model, threshold=Constant(float(place)), **settings).fit(X)
         assert found.predict(X)[row] == label == 1 - 2 * found.labels_[row]
 
 

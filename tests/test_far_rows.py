@@ -54,3 +54,15 @@ def test_outliers_are_not_told(rows):
     assert model.transform(rows).shape == (len(rows), 2)
     constant = nanoae.PCA(1).fit(np.c_[STANDARD, np.full(200, 7)])
     constant.transform(np.c_[STANDARD, np.full(200, 70)])
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_hardly_varied_is_not_held_to_that():
+    """A pixel at the edge, rows with noise, a column that is constant but for rounding, one row many times."""
+    hardly = np.linspace(0, 0.06, 200)
+    but_for_rounding = 0.3 + 1e-16 * (np.arange(200) % 3)
+    model = nanoae.PCA(2).fit(np.c_[STANDARD, hardly, but_for_rounding])
+    noise = np.random.default_rng(0).normal(0, 0.5, (200, 2))
+    model.transform(np.c_[STANDARD, noise + 0.3])
+    beyond = STANDARD.max(axis=0) + 0.1
+    model.transform(np.tile([*beyond, 0.06, 0.3], (20, 1)))

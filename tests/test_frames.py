@@ -336,7 +336,8 @@ def test_a_column_of_different_texts_is_told_and_does_no_harm(kind):
     with pytest.warns(UserWarning, match="column 'c'"):
         found = detector(contamination=0.1, holdout=0.0).fit(learned)
     assert (found.predict(new) < 0).mean() <= 0.2
-    assert found.predict(new.assign(b=new.b + 40)).max() < 0
+    with pytest.warns(UserWarning, match="column 'b' from .* to .*, got"):
+        assert found.predict(new.assign(b=new.b + 40)).max() < 0
 
 
 def test_few_different_dates_are_told():

@@ -88,7 +88,7 @@ LOOK_UPS = {  # what takes a name -> (how it is asked for, the names that there 
     "penalty": (lambda part: FITS[nanoae.Autoencoder](penalty=part), classes(PENALTIES)),
     "threshold": (
         lambda rule: FITS[nanoae.AnomalyDetector](threshold=rule),
-        [cls.__name__ for cls in Threshold.__subclasses__()],
+        [cls.__name__ for cls in Threshold.__subclasses__() if "nanoae" in cls.__module__],
     ),
     "covariance": (lambda name: Mixture.fit(X, 2, name), ("full", "diag")),
     "initializer": (init.get, init.INITIALIZERS),

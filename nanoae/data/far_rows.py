@@ -13,6 +13,8 @@ from nanoae.survey import extremes
 
 LOOK = 1 << 13  # cells, of a table that has more
 BEYOND = 5  # times the distance of a column's ends in fit
+APART = 0.25  # times it, by which all rows lie beyond one of them
+ROUNDING = 1e-6  # of a column's numbers
 NO_ENDS = np.empty((2, 0))
 FEW = 10  # rows from which each column is judged by itself: before, all columns together
 
@@ -40,19 +42,24 @@ def tell_of_far_rows(
         return
     rows = np.asarray(x[:: x.size // LOOK + 1])
     low, high = ends
-    wide = np.where(high > low, high - low, np.inf)
+    varies = high > low
+    wide = np.where(varies, high - low, np.inf)
     least = np.fmin.reduce(rows, axis=0)
     largest = np.fmax.reduce(rows, axis=0)
     within = (least >= low - BEYOND * wide) & (largest <= high + BEYOND * wide)
-    if (within & (least <= high) & (largest >= low)).all():
+    if (within & (least <= high) & (largest >= low) | ~varies).all():
         return
+    # What hardly varied, as the pixels at an image's edge, is not held to that.
+    usual = np.median(wide[varies])
+    wide = np.maximum(wide, np.maximum(APART * usual, ROUNDING * np.abs(ends).max(axis=0)))
     # How far it lies beyond one of them, in units of their distance
     beyond = (np.maximum(rows - high, 0) + np.minimum(rows - low, 0)) / wide
     away = np.abs(beyond) > BEYOND
     if len(rows) < FEW:
         far = away.any(axis=0) & (away.mean() > 0.5)
     else:
-        far = (away.mean(axis=0) > 0.5) | (beyond > 0).all(axis=0) | (beyond < 0).all(axis=0)
+        apart = (beyond > APART).all(axis=0) | (beyond < -APART).all(axis=0)
+        far = (away.mean(axis=0) > 0.5) | apart
     called = names or range(len(low))
     some = np.flatnonzero(away.any(axis=0) & ~far).tolist()
     tell_of_fill_values(who, rows[:, some], [called[i] for i in some])
