@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanoae import load_data
+from nanoae import load, load_data
 from nanoae.cli import main
 from nanoae.data import BadFile
 
@@ -310,7 +310,8 @@ def test_images_of_different_sizes_are_named(tmp_path):
     fill(tmp_path, GREY)
     save(tmp_path / "3.png", GREY[3, :4])
     with pytest.raises(
-        BadFile, match=r"3.png: expected shape \(5, 7\) as 0.png, got \(4, 7\). Make all images"
+        BadFile,
+        match=r"3.png: expected shape \(5, 7\) as 0.png, got \(4, 7\). Make .* \(--resize HxW, resize=",
     ):
         load_data(tmp_path)
     save(tmp_path / "3.png", GREY[3].T)
@@ -325,6 +326,82 @@ def test_images_of_different_sizes_are_named(tmp_path):
         match=r"3.png: expected uint8 as 0.png, got uint16. Give all images 8 bits, or all 16",
     ):
         load_data(tmp_path)
+
+
+def halves(shape, dtype=np.uint8):
+    """Black on the left, white on the right."""
+    height, width = shape[:2]
+    made = np.zeros((height, width, *shape[2:]), dtype)
+    made[:, width // 2 :] = np.iinfo(dtype).max
+    return made
+
+
+@pytest.mark.parametrize("size", [(4, 6), [4, 6], np.array([4, 6]), "4x6"])
+@pytest.mark.parametrize(("colours", "dtype"), [((), np.uint8), ((3,), np.uint8), ((), np.uint16)])
+def test_images_of_any_sizes_are_scaled_to_one(tmp_path, size, colours, dtype):
+    shapes = [(8, 12), (4, 6), (40, 60), (20, 6), (4, 600)]
+    for n, shape in enumerate(shapes):
+        save(tmp_path / f"a{n}.png", halves((*shape, *colours), dtype))
+        save(tmp_path / f"b{n}.png", np.full((*shape, *colours), 77, dtype))
+    data = load_data(tmp_path, random_state=None, resize=size)
+    got = rows(data)
+    assert got.shape == (10, 4, 6, *colours) and got.dtype == dtype
+    assert data.maximum == np.iinfo(dtype).max
+    want = halves((4, 6, *colours), dtype)
+    # the two pixels beside the edge see some of its other side
+    np.testing.assert_array_equal(got[:5, :, [0, 1, 4, 5]], [want[:, [0, 1, 4, 5]]] * 5)
+    np.testing.assert_array_equal(got[1], want)
+    assert (got[5:] == 77).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_scaling_skips_no_pixel(tmp_path, dtype):
+    most = np.iinfo(dtype).max
+    stripes = np.zeros((64, 64), dtype)
+    stripes[:, ::2] = most
+    save(tmp_path / "0.png", stripes)
+    inner = read(tmp_path, resize=(8, 8))[0, :, 1:-1]
+    np.testing.assert_allclose(inner, most / 2, rtol=0.03)
+
+
+def test_images_are_scaled_as_they_are_meant_to_be_seen(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    save(tmp_path / "0.png", np.rot90(halves((8, 12))), exif=exif)
+    np.testing.assert_array_equal(read(tmp_path, resize=(8, 12)), [halves((8, 12))])
+
+
+def test_images_to_scale_are_counted_as_what_is_kept_of_them(tmp_path):
+    fill(tmp_path, RNG.integers(0, 256, (6, 50, 50), np.uint8))
+    assert read(tmp_path, resize=(5, 5), limit=2500).shape == (6, 5, 5)
+    with pytest.raises(BadFile, match="at most 2499 bytes of pixels in all, got 6 images of 2500"):
+        load_data(tmp_path, resize=(5, 5), limit=2499)
+    with pytest.raises(BadFile, match="bytes of pixels in all, got 6 images of 99999980000001"):
+        load_data(tmp_path, resize="9999999x9999999")
+    # a photograph among icons
+    fill(tmp_path, np.zeros((200, 2, 2), np.uint8))
+    save(tmp_path / "large.png", np.zeros((3000, 2000), np.uint8))
+    assert read(tmp_path, resize=(5, 5)).shape == (201, 5, 5)
+
+
+@pytest.mark.parametrize(
+    "size", [(0, 3), (3, -1), (3,), (3, 4, 1), 3, (3.5, 4), (), "3", "0x3", "axb", "-3x4", "3x", ""]
+)
+def test_a_size_that_is_none_is_refused(tmp_path, size):
+    fill(tmp_path, GREY)
+    with pytest.raises(ValueError, match="resize: expected a height and a width, as 64x48, got"):
+        load_data(tmp_path, resize=size)
+
+
+def test_only_images_of_a_folder_are_scaled(tmp_path):
+    np.save(tmp_path / "x.npy", GREY)
+    for name in ("digits", "mnist", tmp_path / "x.npy"):
+        with pytest.raises(ValueError, match="expected a folder of images to resize, got"):
+            load_data(name, resize=(3, 4))
+    fill(tmp_path / "set", GREY)
+    save(tmp_path / "set" / "1.png", RGB[1])
+    with pytest.raises(BadFile, match=r"expected shape \(3, 4\) as 0.png, got \(3, 4, 3\)"):
+        load_data(tmp_path / "set", resize=(3, 4))
 
 
 @pytest.mark.parametrize(
@@ -543,3 +620,35 @@ def test_the_command_learns_classes_from_folders(tmp_path, monkeypatch, capsys):
     fill(tmp_path / "plain", GREY)
     assert main(["train", "--classify", "--data", "plain", "--out", "other", *settings]) == 2
     assert "for images: a folder for each class" in capsys.readouterr().err
+
+
+def test_a_model_reads_images_of_other_sizes_as_those_it_learned(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for n in range(10):
+        save(tmp_path / "set" / f"{n}.png", np.full((10 + n, 12), 20 * n, np.uint8))
+    train = ["train", "--data", "set", "--code-size", "2", "--epochs", "1", "--no-figures"]
+    assert main([*train, "--out", "run"]) == 2
+    assert "--resize HxW" in capsys.readouterr().err
+    assert main([*train, "--out", "run", "--resize", "4x6"]) == 0
+    assert "4 x 6" in capsys.readouterr().out
+    save(tmp_path / "new" / "0.png", np.full((50, 70), 100, np.uint8))
+    save(tmp_path / "new" / "1.png", np.full((3, 3), 200, np.uint8))
+    use = ["run", "--data", "new"]
+    for option in ([], ["--resize", "4x6"]):
+        assert main(["evaluate", *use, *option]) == 0
+        assert main(["encode", *use, *option, "--out", "codes.npy"]) == 0
+        assert main(["reconstruct", *use, *option, "--out", "images.npy"]) == 0
+        assert np.load("images.npy").shape == (2, 4, 6)
+    model = load("run/model.npz")
+    x = np.repeat([[100 / 255], [200 / 255]], 24, axis=1)
+    np.testing.assert_allclose(np.load("codes.npy"), model.transform(x), rtol=1e-5, atol=1e-6)
+    assert main(["report", "run"]) == 0
+    capsys.readouterr()
+    for command in (train, ["encode", *use, "--out", "codes.npy"]):
+        for size in ("0x3", "3", "axb", "-3x4"):
+            try:
+                code = main([*command, f"--resize={size}"])
+            except SystemExit as stopped:
+                code = stopped.code
+            message = capsys.readouterr().err
+            assert code == 2 and message.count("\n") == 1 and size in message

@@ -18,7 +18,7 @@ from nanoae.data.catalogue import NAMES
 from nanoae.data.dataset import UNPACK_LIMIT
 from nanoae.data.text_format import TextFormat
 from nanoae.data.text_table import SUFFIXES, open_table, suffix_of
-from nanoae.rows import Rows, concatenated, numbered_blocks
+from nanoae.rows import concatenated, numbered_blocks
 from nanoae.spelling import counted
 from nanoae.survey import extremes
 
@@ -30,11 +30,16 @@ Table = tuple[np.ndarray, dict[str, Any]]
 
 def add_options(parser: ArgumentParser, required: bool = False, default: str | None = None) -> None:
     group = parser.add_argument_group("data")
-    names = f"""
+    declare(
+        group,
+        f"""
         --data NAME,PATH   {", ".join(NAMES)}, or a .csv, .tsv, .txt (or .gz), .npy, .npz, .parquet, .arrow or IDX file,
                            or a folder of images, of one for each class, or of Parquet files
-    """
-    declare(group, names, required=required, default=default, metavar="NAME|PATH")
+    """,
+        required=required,
+        default=default,
+        metavar="NAME|PATH",
+    )
     declare(
         group,
         """
@@ -43,21 +48,27 @@ def add_options(parser: ArgumentParser, required: bool = False, default: str | N
         --maximum X        the value that becomes 1, where the file's type does not tell: 255 for pixels in a .csv
     """,
     )
-    declare(group, "--ignore A,B  columns of a table to leave out, such as ids", default="")
+    declare(
+        group,
+        """
+        --ignore A,B  columns of a table to leave out, such as ids
+        --resize HxW  the height and width to scale the images of a folder to, as 64x48
+    """,
+        default="",
+    )
     add_limit(group)
     add_format(parser)
 
 
 def add_limit(group: argparse._ActionsContainer) -> None:
-    large = "about what the rows of a large table may take in all, as 500MB (default: 1GB)"
     declare(
         group,
         """
         --limit SIZE    the most that a file may unpack to in all, as 8GB (default: 4GiB; a model 32MiB, or 4 times its
                         file)
+        --memory SIZE=1GB   about what the rows of a large table may take in all, as 500MB
     """,
     )
-    declare(group, f"--memory SIZE  {large}", default=Rows.memory)
 
 
 def limit(args: Namespace) -> int:
@@ -76,14 +87,20 @@ def add_format(parser: ArgumentParser) -> argparse._ArgumentGroup:
         --separator C     between columns: a character, "tab" or "blank"
         --decimal C       the decimal mark of all numbers, "." or ","
         --encoding NAME   of the characters, as cp1252
+        --header auto|yes|no=auto   whether the first row names the columns
     """,
     )
-    marks = "a mark of missing values; may be given several times"
-    group.add_argument("--na", action="append", default=[], metavar="TEXT", help=marks)
-    named = "whether the first row names the columns"
-    group.add_argument("--header", choices=HEADERS, default="auto", help=named)
-    text = "columns to read as categories, even if they look like numbers"
-    declare(group, f"--text A,B  {text}", default="")
+    declare(
+        group,
+        "--na TEXT  a mark of missing values; may be given several times",
+        action="append",
+        default=[],
+    )
+    declare(
+        group,
+        "--text A,B  columns to read as categories, even if they look like numbers",
+        default="",
+    )
     return group
 
 
@@ -112,22 +129,24 @@ def no_inputs(args: Namespace) -> list[str]:
 
 
 def reading_notes(args: Namespace) -> dict[str, list[str]]:
-    """What a model notes of how its table was read, for the tables that it is used on: the columns that it did not
-    learn, and what is missing there."""
-    return {"ignore": no_inputs(args), "na": args.na}
+    """What a model notes of how its data were read, for those that it is used on: the columns of a table that it did
+    not learn, and what is missing there; the size that images were scaled to."""
+    return {"ignore": no_inputs(args), "na": args.na, "resize": args.resize.split()}
 
 
 def as_learned(args: Namespace, notes: dict[str, list[str]]) -> Namespace:
-    """`args` that read a text table as the model's was read, by its `reading_notes`; columns that it did not learn need
-    not be there."""
+    """`args` that read a text table, or a folder of images, as the model's was read, by its `reading_notes`; columns
+    that it did not learn need not be there."""
     path = Path(args.data)
+    found = copy.copy(args)
+    if path.is_dir():
+        found.resize = args.resize or "".join(notes["resize"])
     if suffix_of(path) not in SUFFIXES or not path.is_file():
-        return args
+        return found
     left_out = [name for name in notes["ignore"] if name not in no_inputs(args)]
     if left_out:
         with open_table(path, TextFormat.of(text_format(args), "load_data"), limit(args)) as text:
             left_out = [name for name in left_out if name in text.names]
-    found = copy.copy(args)
     found.na = [*args.na, *notes["na"]]
     found.left_out = left_out
     return found
@@ -159,6 +178,7 @@ def read(
         columns=column_names(model),
         limit=limit(args),
         encoder=encoder,
+        resize=args.resize or None,
         **given,
     )
 
@@ -192,9 +212,8 @@ def parts(data: Dataset, split: str, model: Any, learned: bool = False) -> list[
         name = "condition"
     elif learned and predicts(model):
         name = "y"
-    tables = zip(("train", "test"), data.flat(black(model), wide=True), strict=True)
     found: list[Table] = []
-    for part, x in tables:
+    for part, x in zip(("train", "test"), data.flat(black(model), wide=True), strict=True):
         if part == split or (split == "all" and len(x)):
             extra = {name: labels(data, part)} if name else {}
             found.append((x, extra))

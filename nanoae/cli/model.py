@@ -108,11 +108,11 @@ def trained_on(args: Namespace) -> TrainingSet | None:
 
 
 def reading_notes(args: Namespace) -> dict[str, list[str]]:
-    """What was noted of how the table was read that the model learned: "ignore", the columns that were left out, and
-    "na", what was said to be missing."""
+    """What was noted of how the data were read that the model learned: "ignore", the columns that were left out, "na",
+    what was said to be missing, and "resize", the size that images were scaled to."""
     with decoding(model_path(args), "nanoae model"):
         found = notes(args)
-        return {name: promised(found, name, [str], []) for name in ("ignore", "na")}
+        return {name: promised(found, name, [str], []) for name in ("ignore", "na", "resize")}
 
 
 def read(

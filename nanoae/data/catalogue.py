@@ -36,6 +36,7 @@ def load_data(
     columns: Sequence[str] | None = None,
     limit: int = UNPACK_LIMIT,
     encoder: Any = None,
+    resize: str | Sequence[int] | None = None,
     **written: Any,
 ) -> Dataset:
     """Loads a data set by its name, or from a user's own files.
@@ -58,6 +59,8 @@ def load_data(
     limit           the most bytes to unpack in all, of .npz, .gz and image files; a .npy file is only mapped
     encoder         a TableEncoder: a text table may then have words and gaps. It learns the training rows of one with
                     words, unless it is fitted, and what it makes of them is x; NaN is what is missing
+    resize          (height, width), or as "64x48", that the images of a folder are scaled to, whatever theirs are, by
+                    Pillow's bilinear resampling, antialiased; proportions are not kept. None: all are of one size
     written         how a text table is written, where the reader is in doubt: separator, decimal, na, text, ignore,
                     header, encoding, as in `read_table` (`TextFormat`)
 
@@ -78,6 +81,8 @@ def load_data(
         wanted = f"to be read with {', '.join(written)}"
     if wanted:
         raise ValueError(f"load_data: expected a .csv file {wanted}, got {given!r}.")
+    if resize is not None and (name in NAMES or columnar or not path.is_dir()):
+        raise ValueError(f"load_data: expected a folder of images to resize, got {given!r}.")
     if maximum is not None and name in NAMES:
         raise ValueError(
             f"load_data: expected maximum=None for {name!r}, got {maximum!r}. Its images have one."
@@ -97,7 +102,7 @@ def load_data(
     if columnar:
         return of(read_columnar(path, label, columns, format.ignore, limit))
     if path.is_dir():
-        return of(read_images(path, limit))
+        return of(read_images(path, limit, resize))
     if suffix not in READERS and not text:
         if is_idx(path):
             return of(read_idx_images(path, limit))
@@ -124,11 +129,10 @@ def load_data(
 def load_official(name: str, data_dir: str | os.PathLike[str] | None, download: bool) -> Dataset:
     """MNIST or Fashion-MNIST, from the first place that holds all four files, or fetched."""
     looked = places(name, data_dir)
-    files = SOURCES[name].files
+    mirrors, files = SOURCES[name]
     paths = next(filter(None, (complete(name, *place) for place in looked)), None)
     if paths is None:
         target = (Path(os.path.expanduser(data_dir)) if data_dir else cache()) / name
-        mirrors = SOURCES[name].mirrors
         try:
             if not download:
                 raise FileNotFoundError("nothing: download=False")

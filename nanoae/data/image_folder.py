@@ -7,6 +7,7 @@ folder/train/...   folder/test/...  (or val)     the split, each part as above
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from pathlib import Path
@@ -30,16 +31,19 @@ TEST = ("test", "testing", "val", "valid", "validation")
 FREE_BYTES = 32 << 10  # a file that is smaller may unpack to as much as one of this size
 BLOCK_BYTES = 4 << 10  # that a file takes on the disk, however small it is
 NAMED = 5  # files in a message
+SIZE = re.compile("([1-9][0-9]{0,6})x([1-9][0-9]{0,6})")
 
 
-def read_images(folder: Path, limit: int = UNPACK_LIMIT) -> Examples:
-    """The images of a folder, all of one size, in the natural order of their names: (N, H, W), or (N, H, W, 3) of
-    colours; uint8, or uint16 where they have 16 bits. BadFile names what cannot be read, and why."""
+def read_images(folder: Path, limit: int = UNPACK_LIMIT, resize: Any = None) -> Examples:
+    """The images of a folder, all of one size, or scaled to the (H, W) of `resize`, in the natural order of their
+    names: (N, H, W), or (N, H, W, 3) of colours; uint8, or uint16 where they have 16 bits. BadFile names what cannot
+    be read, and why."""
     load_pillow()
+    size = None if resize is None else size_of(resize)
     train, test = parts(folder)
     paths, names = labelled(train)
     more, more_names = ([], None) if test is None else labelled(test)
-    x = read_stack(folder, paths + more, limit)
+    x = read_stack(folder, paths + more, limit, size)
     y = read_classes(folder, (names or []) + (more_names or []))
     n = len(paths)
     return Examples(
@@ -57,8 +61,8 @@ def read_images(folder: Path, limit: int = UNPACK_LIMIT) -> Examples:
 def parts(folder: Path) -> tuple[Path, Path | None]:
     """(the folder of all images, None), or the folders to train and to test on."""
     folders = {path.name.lower(): path for path in visible(folder) if path.is_dir()}
-    train = next((folders[name] for name in TRAIN if name in folders), None)
-    test = next((folders[name] for name in TEST if name in folders), None)
+    train = next(filter(None, map(folders.get, TRAIN)), None)
+    test = next(filter(None, map(folders.get, TEST)), None)
     if train is None or test is None:
         if folders and folders.keys() <= {*TRAIN, *TEST}:
             raise BadFile(
@@ -137,8 +141,7 @@ def visible(folder: Path) -> list[Path]:
 
 def natural(path: Path) -> tuple[list[Any], str]:
     words = re.split("([0-9]+)", path.name.casefold())  # text and numbers, in turn
-    in_turn = [int(word) if i % 2 else word for i, word in enumerate(words)]
-    return in_turn, path.name
+    return [int(word) if i % 2 else word for i, word in enumerate(words)], path.name
 
 
 def named(paths: list[Path]) -> str:
@@ -168,11 +171,15 @@ def read_classes(folder: Path, names: list[str]) -> np.ndarray:
 # ---------------------------------------------------------------- what is in them
 
 
-def read_stack(folder: Path, paths: list[Path], limit: int) -> np.ndarray:
+def read_stack(
+    folder: Path, paths: list[Path], limit: int, resize: tuple[int, int] | None
+) -> np.ndarray:
     """The images one after the other, (N, H, W) or (N, H, W, 3). BadFile for one that is not like the first, or far
     larger than its file may be."""
     sizes = sum(max(path.stat().st_size, BLOCK_BYTES) for path in paths)
-    most = DEFLATE_RATIO * max(sizes, FREE_BYTES) // len(paths)
+    most = DEFLATE_RATIO * max(sizes, FREE_BYTES)
+    if not resize:  # else they are in memory one by one
+        most //= len(paths)
     first = paths[0].relative_to(folder)
     stack: np.ndarray | None = None
     for n, path in enumerate(paths):
@@ -181,15 +188,19 @@ def read_stack(folder: Path, paths: list[Path], limit: int) -> np.ndarray:
             if size > most:
                 expected = f"at most {most} bytes of pixels in files so small"
                 raise BadFile(path, expected, size, "Is it an image?")
+            if resize and size <= limit:
+                size = math.prod(resize) * len(image.getbands())
             if size * len(paths) > limit:
                 expected = f"at most {limit} bytes of pixels in all"
                 got = f"{len(paths)} images of {size}"
                 raise BadFile(folder, expected, got, "Allow more: --limit 8GB, limit=.")
             found = pixels(path, image)
+            if resize:
+                found = resized(found, resize)
         if stack is None:
             stack = np.empty((len(paths), *found.shape), found.dtype)
         if found.shape != stack.shape[1:]:
-            hint = "Make all images the same size and colours."
+            hint = "Make all images the same size (--resize HxW, resize=(H, W)) and colours."
             raise BadFile(path, f"shape {stack.shape[1:]} as {first}", found.shape, hint)
         if found.dtype != stack.dtype:
             hint = "Give all images 8 bits, or all 16."
@@ -197,3 +208,21 @@ def read_stack(folder: Path, paths: list[Path], limit: int) -> np.ndarray:
         stack[n] = found
     assert stack is not None
     return stack
+
+
+def size_of(resize: Any) -> tuple[int, int]:
+    """(height, width) of two whole numbers, or of a text as 64x48; ValueError for anything else."""
+    sides = SIZE.fullmatch("x".join(map(str, np.ravel(resize))))
+    if sides is None:
+        raise ValueError(f"resize: expected a height and a width, as 64x48, got {resize!r}.")
+    return int(sides[1]), int(sides[2])
+
+
+def resized(found: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """`pixels` stretched or shrunk to (height, width), of the same type: by Pillow, each the mean, weighted by a
+    triangle, of all that it covers, so that nothing is skipped and no value leaves the image's range."""
+    pillow = load_pillow()
+    # Some Pillows take the nearest of 16 bits.
+    values = found.astype(np.float32) if found.dtype == np.uint16 else found
+    scaled = pillow.fromarray(values).resize(size[::-1], pillow.Resampling.BILINEAR)
+    return np.rint(scaled).astype(found.dtype)
