@@ -133,8 +133,9 @@ def load_of_rows(args: Namespace) -> Any:
     model = load(args)
     name = type(model).__name__
     if name in NOT_OF_ROWS:
-        hint = NOT_OF_ROWS[name]
-        raise ValueError(f"{args.model}: expected an autoencoder of rows, got {name}. {hint}")
+        raise ValueError(
+            f"{args.model}: expected an autoencoder of rows, got {name}. {NOT_OF_ROWS[name]}"
+        )
     return model
 
 

@@ -36,10 +36,16 @@ class TrainingSet:
 
     @classmethod
     def of(cls, data: Dataset, baseline: PCA | None) -> TrainingSet:
-        axes = len(data.shape)
-        stored = range_of(data.x_train)
-        facts = data.name, fingerprint(data), axes, data.maximum, stored
-        return cls(*facts, baseline, data.units, data.shape)
+        return cls(
+            data.name,
+            fingerprint(data),
+            len(data.shape),
+            data.maximum,
+            range_of(data.x_train),
+            baseline,
+            data.units,
+            data.shape,
+        )
 
     @classmethod
     def of_notes(cls, notes: dict[str, Any]) -> TrainingSet | None:
@@ -47,7 +53,7 @@ class TrainingSet:
         if not notes:
             return None
         baseline = notes.get("baseline")
-        if not isinstance(baseline, (PCA, type(None))):
+        if not isinstance(baseline, PCA | None):
             raise ValueError(f"expected 'baseline' to be a PCA, got {short(baseline)}.")
         facts = {name: promised(notes, name, kind) for name, kind in KINDS.items()}
         units = promised(notes, "units", ([(str, None)], None), None)
@@ -64,11 +70,17 @@ class TrainingSet:
         return self.fingerprint == fingerprint(data)
 
     def on_scale(self, data: Dataset, named: float | None = None) -> Dataset:
-        """`data` with the maximum that makes 1 what it was in the training; ValueError where nobody can know that, or
-        where a column is in another unit.
+        """`data` with the maximum that makes 1 what it was in the training; ValueError where nobody can know that,
+        where a column is in another unit, or where images have other sides.
 
         named   the maximum that the user named, or None
         """
+        shapes = self.shape or (), data.shape
+        learned, sides = ([side for side in shape if side > 1] for shape in shapes)
+        if len(learned) == len(sides) and learned != sides:
+            raise ValueError(
+                f"{data.name}: expected images of {learned}, as in the training, got {sides}."
+            )
         here = data.units or ()
         names = data.columns or [str(i + 1) for i in range(len(here))]
         for name, unit, got in zip(names, self.units or (), here, strict=False):

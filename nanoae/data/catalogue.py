@@ -106,9 +106,8 @@ def load_data(
     if suffix not in READERS and not text:
         if is_idx(path):
             return of(read_idx_images(path, limit))
-        known = ", ".join(NAMES)
         raise ValueError(
-            f"load_data: expected one of {known}, or a path to a .npy, .npz, .csv or IDX file or to a "
+            f"load_data: expected one of {', '.join(NAMES)}, or a path to a .npy, .npz, .csv or IDX file or to a "
             f"folder of images, got {given!r}.{did_you_mean(name, NAMES)}"
         )
     if not path.is_file():

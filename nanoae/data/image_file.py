@@ -92,8 +92,7 @@ def bits(path: Path, image: Image) -> int:
         return head[start + 42] + 1
     if image.format == "PPM":
         numbers = [number for number in image.tile[0][3] if isinstance(number, int)]
-        largest = max(numbers, default=0)
-        return 16 if image.mode == "I" or largest > 255 else 8
+        return 16 if image.mode == "I" or max(numbers, default=0) > 255 else 8
     return 8
 
 

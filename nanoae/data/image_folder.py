@@ -85,11 +85,10 @@ def labelled(folder: Path) -> tuple[list[Path], list[str] | None]:
     own = images_in(folder)
     classes = {path: images_in(path) for path in visible(folder) if path.is_dir()}
     if own and any(classes.values()):
-        both = f"both: {named(own)} and {named(list(classes))}"
         raise BadFile(
             folder,
             "images, or a folder of them for each class",
-            both,
+            f"both: {named(own)} and {named(list(classes))}",
             "Move the ones or the others away.",
         )
     if own:
@@ -101,7 +100,7 @@ def labelled(folder: Path) -> tuple[list[Path], list[str] | None]:
             got = f"the folder {deeper[0].name}" if deeper else "none"
             raise BadFile(path, "images, all of one class", got, "Move it away, or name it alone.")
     if not classes:
-        idx = next((path for path in visible(folder) if is_idx(path)), None)
+        idx = next(filter(is_idx, visible(folder)), None)
         hint = f"An IDX file is named itself: {idx}." if idx else ""
         raise BadFile(folder, f"a folder of images ({READ})", "none", hint)
     paths = [image for images in classes.values() for image in images]
@@ -115,9 +114,11 @@ def images_in(folder: Path) -> list[Path]:
     others = sorted(set(files) - set(images), key=natural)
     unread = [path for path in others if NOT_READ.fullmatch(path.suffix.lower())]
     if unread:
-        hint = "Convert them to PNG, or move them away."
         raise BadFile(
-            folder, f"images of the formats {READ}", f"{len(unread)} others: {named(unread)}", hint
+            folder,
+            f"images of the formats {READ}",
+            f"{len(unread)} others: {named(unread)}",
+            "Convert them to PNG, or move them away.",
         )
     leave_out(folder, others)
     return images
@@ -158,11 +159,10 @@ def read_classes(folder: Path, names: list[str]) -> np.ndarray:
     labels = read_labels(names)
     no_label = any(map(is_nothing, different)) or {"-1"} < {*different} != {"-1", "1"}
     if no_label or len(np.unique(labels)) < len(different):
-        got = ", ".join(map(repr, different))
         raise BadFile(
             folder,
             "folders of different names, one for each class",
-            got,
+            ", ".join(map(repr, different)),
             "Rename one of them; one without labels, as -1 or none, goes elsewhere.",
         )
     return labels
@@ -191,9 +191,12 @@ def read_stack(
             if resize and size <= limit:
                 size = math.prod(resize) * len(image.getbands())
             if size * len(paths) > limit:
-                expected = f"at most {limit} bytes of pixels in all"
-                got = f"{len(paths)} images of {size}"
-                raise BadFile(folder, expected, got, "Allow more: --limit 8GB, limit=.")
+                raise BadFile(
+                    folder,
+                    f"at most {limit} bytes of pixels in all",
+                    f"{len(paths)} images of {size}",
+                    "Allow more: --limit 8GB, limit=.",
+                )
             found = pixels(path, image)
             if resize:
                 found = resized(found, resize)
