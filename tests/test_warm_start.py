@@ -213,9 +213,100 @@ def test_a_batch_of_more_rows_than_there_are_takes_no_more_memory(kept, tmp_path
     assert peak < 16 << 20, f"{peak >> 20} MB"
 
 
-@pytest.mark.parametrize(
-    "kind", [nanoae.TextVAE, nanoae.StackedClassifier, nanoae.StackedRegressor]
-)
-def test_what_always_starts_afresh_takes_no_warm_start(kind):
-    with pytest.raises(TypeError, match="warm_start"):
-        kind(warm_start=True)
+# ---------------------------------------------------------------- predictors, and lines of text
+
+Y = X[:, 0] + X[:, 1]
+LINES = ["a red cat sleeps", "a dog runs", "the red dog sleeps", "the cat runs far"] * 6
+FITS = {
+    "classifier": (nanoae.StackedClassifier, {"sizes": (8, 4), "pretrain_epochs": 1}, (X, Y > 0)),
+    "regressor": (nanoae.StackedRegressor, {"sizes": (8, 4), "pretrain_epochs": 1}, (X, Y)),
+    "text": (nanoae.TextVAE, {"code_size": 2, "state_size": 8}, (LINES, ["k", "l"] * 12)),
+}
+
+
+def of_kind(name, **more):
+    kind, settings, _ = FITS[name]
+    return kind(**SETTINGS | settings | {"warm_start": True, "learning_rate": 0.01} | more)
+
+
+def learned(model):
+    return model.network_.theta.copy()
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_the_others_go_on_too(name, tmp_path):
+    data = FITS[name][2]
+    cold = of_kind(name).fit(*data).history_["loss"]
+    model = of_kind(name).fit(*data, epochs=2)
+    assert len(model.history_["loss"]) == 2
+    model.save(tmp_path / "model.npz")
+    loaded = nanoae.load(tmp_path / "model.npz")
+    for one in (model, loaded):
+        loss = one.fit(*data, epochs=3).history_["loss"]
+        assert len(loss) == 3 and loss[0] < cold[0] and not one.interrupted_
+        assert one.get_params()["epochs"] == 4
+    np.testing.assert_array_equal(loaded.network_.theta, model.network_.theta)
+    before = learned(model)
+    model.set_params(learning_rate=0.0).fit(*data)
+    np.testing.assert_array_equal(learned(model), before)
+    again = model.set_params(warm_start=False, learning_rate=0.01).fit(*data)
+    np.testing.assert_array_equal(again.history_["loss"], cold)
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_weights_of_other_layers_are_refused_by_the_others(name):
+    data = FITS[name][2]
+    model = of_kind(name).fit(*data)
+    before = learned(model)
+    other = {"state_size": 9} if name == "text" else {"sizes": (4, 8)}
+    with pytest.raises(ValueError, match="expected layers as they were"):
+        model.set_params(**other).fit(*data)
+    np.testing.assert_array_equal(learned(model), before)
+
+
+def test_the_classes_stay():
+    y = np.resize(["a", "b", "c"], 120)
+    model = of_kind("classifier", class_weight="balanced", learning_rate=0.0).fit(X, y)
+    p = model.predict_proba(X)
+    with pytest.raises(ValueError, match=r"out of \['a', 'b', 'c'\], got \['d', 'e'\]. A fit with"):
+        model.fit(X, np.resize(["a", "e", "d"], 120))
+    with pytest.raises(ValueError, match="expected labelled rows, got none"):
+        model.fit(X, np.full(120, ""))
+    model.fit(X + 0.1, np.resize(["c", "b"], 120))  # fewer: each still is what it was
+    assert model.classes_.tolist() == ["a", "b", "c"] and np.isfinite(model.history_["loss"]).all()
+    np.testing.assert_array_equal(model.predict_proba(X), p)
+
+
+def test_the_scales_stay():
+    model = of_kind("regressor", learning_rate=0.0, scaling="standard").fit(X, 1e6 + Y)
+    before = model.predict(X)
+    model.fit(X + 1, 1e6 + 5 * Y)
+    np.testing.assert_array_equal(model.predict(X), before)
+
+
+def test_the_words_stay_and_unknown_ones_are_told():
+    model = of_kind("text").fit(LINES)
+    words, length = model.vocabulary_.tokens, model.n_features_in_
+    with pytest.warns(UserWarning, match="unknown to the vocabulary are masked:  bird,  sings"):
+        model.fit(["a bird sings", "a dog"])
+    assert (model.vocabulary_.tokens, model.n_features_in_) == (words, length)
+    with pytest.raises(ValueError, match="expected no keywords, as fit had none"):
+        model.fit(LINES, ["k"] * 24)
+
+
+# ---------------------------------------------------------------- what has learned nothing has nothing to go on from
+
+
+def test_a_fit_after_build_starts_afresh():
+    model = made(warm_start=True, scaling="standard").build(6)
+    assert model.fit(100 * X).scaling_ == "standard"
+    model = of_kind("classifier").build(6, [0, 1])
+    assert len(model.fit(X, Y > 0).pretrain_history_) == 2
+
+
+def test_a_stack_goes_on_from_a_file_and_from_an_interrupted_fit(tmp_path):
+    model = nanoae.StackedAutoencoder((4, 2), pretrain_epochs=1, warm_start=True, **SETTINGS).fit(X)
+    model.save(tmp_path / "model.npz")
+    assert len(nanoae.load(tmp_path / "model.npz").fit(X).history_["loss"]) == 4
+    model.interrupted_ = True  # as Ctrl-C leaves it
+    assert len(model.fit(X).history_["loss"]) == 4

@@ -33,8 +33,6 @@ class StackedClassifier(StackedPredictor):
 
     After fit: classes_ (K,), network_, history_ (the cross-entropy), pretrain_history_ (of each layer's autoencoder, a
     list), n_features_in_, interrupted_. `transform` gives the last hidden layer.
-
-    There is no warm_start: other labels may be other classes, for which the softmax has other weights.
     """
 
     _kind = "classifier"
@@ -57,21 +55,21 @@ class StackedClassifier(StackedPredictor):
     def _read_labels(self, y: Any, known: bool) -> np.ma.MaskedArray[Any, Any]:
         return class_labels(y, type(self).__name__, self.classes_ if known else None)
 
-    def _learn_targets(self, y: Any, weights: np.ndarray | None) -> None:
-        classes = np.unique(y)
+    def _learn_targets(self, y: Any, weights: np.ndarray | None, known: bool = False) -> None:
+        classes = self.classes_ if known else np.unique(y)
         if len(classes) < 2:
             raise ValueError(
                 f"{type(self).__name__}: expected labels of two classes or more, got {len(classes)} class(es): "
                 f"{classes.tolist()}. y = -1 marks a row without a label."
             )
-        if len(y) >= FEW and len(classes) > len(y) / 2:
+        if not known and len(y) >= FEW and len(classes) > len(y) / 2:
             warnings.warn(
                 f"{type(self).__name__}: {len(classes)} classes in {len(y)} labelled rows, as ids have, or numbers "
                 "that StackedRegressor predicts.",
                 stacklevel=6,
             )
         self.classes_ = classes
-        self._class_weights = self._weights_of_classes(np.searchsorted(classes, y), weights)
+        self._class_weights = self._weights_of_classes(self._targets(y), weights)
 
     def _weights_of_classes(self, t: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:
         """How much a row of each class counts, (K,), given the rows' class numbers t (N,); None: all alike."""
@@ -81,7 +79,8 @@ class StackedClassifier(StackedPredictor):
         if given is None:
             return None
         if isinstance(given, str) and given == "balanced":
-            count = np.bincount(t, weights)
+            count = np.bincount(t, weights, minlength=len(classes))
+            count[count == 0] = 1  # of a class with no rows in a fit that goes on
             return count.sum() / (len(classes) * count)  # type: ignore[no-any-return]
         if not isinstance(given, dict):
             hint = did_you_mean(given, ["balanced"])
@@ -110,10 +109,10 @@ class StackedClassifier(StackedPredictor):
     def _targets(self, y: Any) -> np.ndarray:
         unknown = ~np.isin(y, self.classes_)
         if unknown.any():
-            name = type(self).__name__
-            got = y[unknown].tolist()[0]
+            got = np.unique(y[unknown]).tolist()
             raise ValueError(
-                f"{name}: expected labels out of {self.classes_.tolist()}, got {got!r}."
+                f"{type(self).__name__}: expected labels out of {self.classes_.tolist()}, got {got}. "
+                "A fit with warm_start=False learns others."
             )
         return np.searchsorted(self.classes_, y)  # type: ignore[no-any-return]
 

@@ -107,6 +107,13 @@ class Mirrored(Tabular):
             decoder = self._new_decoder(encoder, input_shape)
         return self._with_parts(encoder), decoder
 
+    def settle(self) -> None:
+        """Where `fit` goes on, the activation that the network has stays, too."""
+        activation = self.hidden_activation if self.goes_on else AUTO
+        super().settle()
+        if self.goes_on and self.as_built.activation == AUTO:
+            self._settle(activation=activation)
+
     @property
     def hidden_activation(self) -> Any:
         """What the hidden layers have, by its name if it has one, whatever was set since they were built."""

@@ -13,6 +13,7 @@ from nanoae.autoencoders.parameters import estimator, parameter, transactional
 from nanoae.autoencoders.reach import UNBOUNDED, check_reach, predicted_range
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.stacked import Stacked, layers_with_weights
+from nanoae.autoencoders.warm_start import WarmStart
 from nanoae.autoencoders.weights import FEW, content_order
 from nanoae.backend import Shape
 from nanoae.configurable import Self
@@ -24,7 +25,7 @@ from nanoae.rows import concatenated
 
 
 @estimator
-class StackedPredictor(Stacked):
+class StackedPredictor(WarmStart, Stacked):
     """What the classifier and the regressor share: pretrain on all rows, then train with a head on the labelled."""
 
     _: KW_ONLY
@@ -95,8 +96,10 @@ class StackedPredictor(Stacked):
         """y (N,) as labels, masked where a row has none; `known`: those that fit saw are the ones there are."""
         raise NotImplementedError
 
-    def _learn_targets(self, y: np.ndarray, weights: np.ndarray | None) -> None:
-        """What there is to know about labels y (N,) as a whole."""
+    def _learn_targets(
+        self, y: np.ndarray, weights: np.ndarray | None, known: bool = False
+    ) -> None:
+        """What there is to know about labels y (N,) as a whole; `known`: classes and scale stay as they are."""
         raise NotImplementedError
 
     def _label_weights(self, y: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:
@@ -114,7 +117,8 @@ class StackedPredictor(Stacked):
         rows: slice | np.ndarray = slice(None),
         known: bool = False,
     ) -> np.ma.MaskedArray:
-        """y (n,) as labels of these rows, masked where a row has none; ValueError otherwise."""
+        """y (n,) as labels of these rows, masked where a row has none; ValueError otherwise, and with `known` where
+        all have none."""
         name = type(self).__name__
         if y is None:
             raise ValueError(f"{name} requires y to be passed, but the target y is None.")
@@ -123,7 +127,10 @@ class StackedPredictor(Stacked):
             raise ValueError(
                 f"{name}: expected y of shape ({n},), a label for each row of X, got {y.shape}."
             )
-        return self._read_labels(y[rows], known)
+        labels = self._read_labels(y[rows], known)
+        if known and labels.mask.all():
+            raise ValueError(f"{name}: expected labelled rows, got none.")
+        return labels
 
     @transactional
     def build(self, n_features: int, y: Any) -> Self:
@@ -142,31 +149,38 @@ class StackedPredictor(Stacked):
         X_unlabelled: Any = None,
         validation_data: Any = None,
         sample_weight: Any = None,
+        epochs: int | None = None,
     ) -> Self:
-        """Learn from X (N, D) and labels y (N,), afresh: pretrain on all rows, then train on the labelled ones.
+        """Learn from X (N, D) and labels y (N,), afresh: pretrain on all rows, then train on the labelled ones. With
+        warm_start go on with the latter: nothing is pretrained, and the labels' classes, or their scale, stay.
 
         X_unlabelled       more rows (M, D) for the pretraining
         validation_data    (X, y) to measure after each epoch
         sample_weight      how much each row of X counts (N,), as in `Autoencoder.fit`; one of X_unlabelled counts 1
+        epochs             passes over the labelled rows in this call; None: as the parameter says
 
         Raises ValueError for a table or labels that cannot be learned from; NotFiniteError where training diverges.
         """
         self.check_parameters()
-        X = self._check_X(X, True, sample_weight)
+        self._set_epochs(epochs)
+        before = self._weights_before()
+        known = before is not None
+        X = self._check_X(X, not known, sample_weight)
         more = X[:0] if X_unlabelled is None else self.check_table(X_unlabelled, dtype=X.dtype)
         rows, weights = self._weighted_rows(X, sample_weight, FEW, least=2)
-        y = self._check_y(y, len(X), rows)
+        y = self._check_y(y, len(X), rows, known)
         X = X[rows]
         every = together(X, more, weights)
-        self._learn_scale(every.inputs, every.weights)
+        if not known:
+            self._learn_scale(every.inputs, every.weights)
         X = self.scaled(X)
         more = self.scaled(more)
-        known = np.where(y.mask, np.zeros(1, y.dtype), y.data)
-        order = content_order(X, known, y.mask)
+        labels = np.where(y.mask, np.zeros(1, y.dtype), y.data)
+        order = content_order(X, labels, y.mask)
         X, y, weights = Examples(X, y, weights).take(order)
         # The labelled rows by their numbers: those that are held out are not pretrained on either
         labelled = Examples(np.arange(len(X)), y.data, weights).take(~y.mask)
-        self._learn_targets(labelled.targets, labelled.weights)
+        self._learn_targets(labelled.targets, labelled.weights, known)
         labelled = self._with_targets(*labelled)
         self._check_reach(X)
         self._check_reach(more)
@@ -177,7 +191,10 @@ class StackedPredictor(Stacked):
         if watched is None and held is not None:
             seen[held.inputs] = False
             watched = held._replace(inputs=X[held.inputs])
-        self._pretrain(together(X[seen], more, None if weights is None else weights[seen]))
+        if before is None:
+            self._pretrain(together(X[seen], more, None if weights is None else weights[seen]))
+        else:
+            self._set_weights(before)
         self._train(labelled._replace(inputs=X[labelled.inputs]), watched)
         return self
 
@@ -207,13 +224,10 @@ class StackedPredictor(Stacked):
         return given
 
     def _with_labels(self, X: Any, y: Any, sample_weight: Any = None) -> Examples:
-        """The rows of X that count and that y has a label for, their labels and weights; ValueError where there are
-        none."""
+        """The rows of X that count and that y has a label for, their labels and weights."""
         X = self._check_X(X)
         rows, weights = self._weighted_rows(X, sample_weight)
         y = self._check_y(y, len(X), rows, known=True)
-        if y.mask.all():
-            raise ValueError(f"{type(self).__name__}: expected labelled rows, got none.")
         return Examples(X[rows], y.data, weights).take(~y.mask)
 
 

@@ -42,9 +42,11 @@ class StackedRegressor(StackedPredictor):
     def _read_labels(self, y: Any, known: bool) -> np.ma.MaskedArray[Any, Any]:
         return numeric_labels(y, type(self).__name__)
 
-    def _learn_targets(self, y: Any, weights: np.ndarray | None) -> None:
+    def _learn_targets(self, y: Any, weights: np.ndarray | None, known: bool = False) -> None:
         if not len(y):
             raise ValueError(f"{type(self).__name__}: expected labelled rows, got y with NaN only.")
+        if known:
+            return
         with np.errstate(over="ignore", under="ignore"):
             zero = float(np.average(y, weights=weights))
             variance = float(np.average((y - zero) ** 2, weights=weights))

@@ -117,11 +117,11 @@ class Stacked(NetworkEstimator):
         super()._build(input_shape, state)
         if state is None:
             self.pretrain_history_: list[dict[str, list[float]]] = []
+            self.interrupted_ = False
 
     def _pretrain(self, examples: Examples) -> None:
         """Layer by layer: learn the codes of the layer below, and put what was learned into network_."""
         X, _, weights = examples
-        self.interrupted_ = False
         seeds = self._order_seed.spawn(len(self.sizes))
         count = len(self.sizes) if self.pretrain else 0
         for i in progress(range(count), label="layers", show=self.verbose):

@@ -27,16 +27,15 @@ from nanoae.autoencoders.vocabulary import (
     UNK,
     Vocabulary,
     checked_lines,
-    cleaned,
-    some,
-    unseen,
 )
+from nanoae.autoencoders.warm_start import WarmStart
 from nanoae.autoencoders.weights import FEW
 from nanoae.backend import Shape
 from nanoae.blocks import blocks
 from nanoae.configurable import Self
 from nanoae.data.field import MISSING
 from nanoae.data.frame import framed
+from nanoae.data.scaling import Scaler
 from nanoae.engine.embedding import Embedding
 from nanoae.engine.layers import Layer
 from nanoae.engine.losses import Loss, SoftmaxCrossEntropy
@@ -48,7 +47,7 @@ NUMBERS = 1 << 22  # scores at a time outside training: 16 MB of float32
 
 
 @estimator
-class TextVAE(Variational):
+class TextVAE(WarmStart, Variational):
     """A variational autoencoder of lines of text (Bowman et al. 2016, "Generating sentences from a continuous space").
 
     tokens -> Embedding -> GRU, its state at the line's end -> Linear -> Gaussian -> code z (N, K)
@@ -57,8 +56,7 @@ class TextVAE(Variational):
     The loss of a line is in nats: the cross-entropy of its tokens and its end, plus beta KL(code ‖ prior). A
     learning_rate that is a number is that of the first step, and falls along half a cosine, to 0 after the last.
 
-    Any number of threads may use a fitted one at once; `fit` wants it alone (`Estimator`). There is no warm_start:
-    other lines have other words, and the embedding and the softmax a row for each.
+    Any number of threads may use a fitted one at once; `fit` wants it alone (`Estimator`).
 
     After fit: network_, history_, code_size_, vocabulary_ (a Vocabulary), keywords_ (a tuple, empty where fit had
     none), n_features_in_ (the numbers in a row: BOS, tokens, EOS), interrupted_.
@@ -95,6 +93,7 @@ class TextVAE(Variational):
     _plan: ClassVar[Plan] = LinesPlan(watchable=sys.maxsize, usual_batch=64)
     processes: ClassVar[int] = 1
     scaling: ClassVar[str] = "none"
+    scaler_: ClassVar[Scaler] = Scaler()  # as it is: there is none to learn
     draws_rows: ClassVar[bool] = False
     _facts = (
         *Variational._facts,
@@ -145,12 +144,15 @@ class TextVAE(Variational):
         keywords: Any = None,
         validation_data: Any = None,
         sample_weight: Any = None,
+        epochs: int | None = None,
     ) -> Self:
-        """Learn from lines (N strings), afresh; keywords (N strings) make it conditional.
+        """Learn from lines (N strings), afresh; keywords (N strings) make it conditional. With warm_start go on with
+        vocabulary_, keywords and length as they are: unknown tokens are masked, and a warning tells.
 
         validation_data   (lines, keywords) or lines, to measure the cross-entropy on after each epoch
         sample_weight     how much each line counts (N,): each epoch draws lines as often as their weights say; see
                           `Autoencoder.fit`
+        epochs            passes over the lines in this call; None: as the parameter says
 
         Raises ValueError for what is no list of lines; NotFiniteError where training diverges.
         """
@@ -158,7 +160,15 @@ class TextVAE(Variational):
         rows, weights = self._weighted_rows(lines, sample_weight, FEW)
         lines = np.array(lines, dtype=object)[rows].tolist()
         keywords = None if keywords is None else np.array(keywords, dtype=object)[rows].tolist()
-        X = self.build(lines, keywords)._inputs(lines, keywords)
+        before = self._weights_before()
+        if before is None:
+            self.build(lines, keywords)
+        else:
+            self._build(self.input_shape_)
+            self._set_weights(before)
+            self.vocabulary_.tell_of_unknown(lines)
+        self._set_epochs(epochs)
+        X = self._inputs(lines, keywords)
         watched = None
         if validation_data is not None:
             given = validation_data, None
@@ -174,29 +184,14 @@ class TextVAE(Variational):
 
     @property
     def keywords_(self) -> tuple[str, ...]:
-        return tuple(filter(None, self.vocabulary_.bos))
+        return self.vocabulary_.keywords
 
     def _inputs(self, lines: Any, keywords: Any = None) -> np.ndarray:
         """The rows of a user's lines, (N, T + 1), once their keywords are known to be known."""
         self.check_fitted()
         lines, keywords = checked_lines(lines, keywords)
-        return self.vocabulary_.encode(lines, self._known(keywords), self.n_features_in_)
-
-    def _known(self, keywords: Sequence[str] | None) -> list[str] | None:
-        """`keywords`, as fit writes them; ValueError where the model has other ones, or none, or wants some."""
-        keywords = None if keywords is None else cleaned("keywords", keywords)
-        if keywords is None and self.keywords_:
-            raise ValueError(
-                f"TextVAE: expected keywords, as fit had: {some(self.keywords_)}; got none."
-            )
-        if keywords is not None and not self.keywords_:
-            raise ValueError(
-                f"TextVAE: expected no keywords, as fit had none; got {some(keywords)}."
-            )
-        for keyword in keywords or ():
-            if keyword not in self.vocabulary_.bos_ids:
-                raise ValueError(unseen(keyword, self.keywords_))
-        return keywords
+        words = self.vocabulary_
+        return words.encode(lines, words.known(keywords), self.n_features_in_)
 
     # ---------------------------------------------------------------- codes
 
@@ -209,7 +204,7 @@ class TextVAE(Variational):
         """The lines of codes X (N, K), decoded greedily: the most probable token at each time step."""
         self.check_fitted()
         codes = as_codes(X, self, (self.code_size_,), self.network_.dtype)
-        bos = self._known(keywords) or [""] * len(codes)
+        bos = self.vocabulary_.known(keywords) or [""] * len(codes)
         if len(bos) != len(codes):
             raise ValueError(
                 f"TextVAE: expected as many keywords as codes, got {len(bos)} and {len(codes)}."
@@ -240,7 +235,8 @@ class TextVAE(Variational):
         if keyword is None:
             bos = [str(each) for each in rng.choice(self.vocabulary_.bos, count)]
         else:
-            bos = self._known([keyword] * count if isinstance(keyword, str) else keyword) or []
+            keywords = [keyword] * count if isinstance(keyword, str) else keyword
+            bos = self.vocabulary_.known(keywords) or []
         if len(bos) != count:
             raise ValueError(f"TextVAE: expected one keyword, or {count}, got {len(bos)}.")
         codes = rng.standard_normal((count, self.code_size_)).astype(self.network_.dtype)

@@ -42,6 +42,7 @@ class Vocabulary:
             )
         self.tokens = tuple(tokens)
         self.bos = tuple(bos)
+        self.keywords = tuple(filter(None, self.bos))
         self.unit = unit
         self.first_token = 2 + len(self.bos)
         self.ids = {token: i for i, token in enumerate(self.tokens, self.first_token)}
@@ -100,6 +101,31 @@ class Vocabulary:
                 f"{which} longer than {length - 2} {self.unit}, and cut there", stacklevel=1
             )
         return rows
+
+    def known(self, keywords: Sequence[str] | None) -> list[str] | None:
+        """`keywords`, as fit writes them; ValueError where the model has other ones, or none, or wants some."""
+        keywords = None if keywords is None else cleaned("keywords", keywords)
+        if keywords is None and self.keywords:
+            raise ValueError(
+                f"TextVAE: expected keywords, as fit had: {some(self.keywords)}; got none."
+            )
+        if keywords is not None and not self.keywords:
+            raise ValueError(
+                f"TextVAE: expected no keywords, as fit had none; got {some(keywords)}."
+            )
+        for keyword in keywords or ():
+            if keyword not in self.bos_ids:
+                raise ValueError(unseen(keyword, self.keywords))
+        return keywords
+
+    def tell_of_unknown(self, lines: list[str]) -> None:
+        """Warn of the tokens of lines that are not known."""
+        new = {token for line in lines for token in self.tokenize(line)} - self.ids.keys()
+        if new:
+            warnings.warn(
+                f"Tokens unknown to the vocabulary are masked: {some(sorted(new))}. warm_start=False learns them.",
+                stacklevel=1,
+            )
 
     def decode(self, rows: np.ndarray) -> list[str]:
         """The lines of rows (N, T) of token numbers, up to their EOS, without BOS; what is not known is left out."""

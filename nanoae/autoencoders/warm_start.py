@@ -10,7 +10,6 @@ import numpy as np
 from nanoae.autoencoders.kinds import Flag, Whole
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.parameters import estimator, parameter
-from nanoae.autoencoders.plan import AUTO
 from nanoae.engine.network import Sequential
 
 KEPT = ("scaler_", "table_encoder_")
@@ -41,25 +40,17 @@ class WarmStart(NetworkEstimator):
     )
 
     @property
-    def hidden_activation(self) -> Any:
-        raise NotImplementedError
-
-    @property
     def goes_on(self) -> bool:
-        """Whether the next `fit` goes on, or the one that runs does."""
-        return hasattr(self, "network_") and bool(self.warm_start)
+        """Whether the next `fit` goes on, or the one that runs does: not after `build` alone, which learns no scale."""
+        return hasattr(self, "network_") and self.scaler_ is not None and self.warm_start
 
     def settle(self) -> None:
-        """Where `fit` goes on, what it knows of the columns stays, and the activation that the network has."""
+        """Where `fit` goes on, what it knows of the columns stays."""
+        goes_on = self.goes_on
         kept = {name: vars(self).pop(name) for name in KEPT if name in vars(self)}
-        if not self.goes_on:
-            super().settle()
-            return
-        activation = self.hidden_activation
         super().settle()
-        vars(self).update(kept)
-        if self.as_built.activation == AUTO:
-            self._settle(activation=activation)
+        if goes_on:
+            vars(self).update(kept)
 
     def _weights_before(self) -> Weights | None:
         """What the network has learned, a copy, where `fit` goes on; None: it starts afresh."""

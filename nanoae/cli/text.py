@@ -36,7 +36,7 @@ examples:
   nanoae text generate --keyword coffee --count 10 --temperature 0.8
   nanoae text generate my-slogans --seed 1            the model in a folder of yours, the same lines again
 """
-SETTINGS = settings.known_settings({"": TextVAE}, without=("random_state",))
+SETTINGS = settings.known_settings({"": TextVAE}, without=("random_state", "warm_start"))
 
 
 def add_to(commands) -> None:
