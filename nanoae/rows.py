@@ -25,9 +25,8 @@ BLOCK = 8 << 20  # bytes of rows that are looked at together
 ALIGNED = 2048  # rows
 PARTS, PIECES = 8, 16  # of the memory a window is such a part, and it has so many pieces
 REGION = 2 << 20  # bytes of a mapped file that are in memory for the rows wanted of them
-SCATTERED = (
-    32  # rows that are read in one go, on average, where what gives them can give any at once
-)
+# Rows that are read in one go, on average, where what gives them can give any at once
+SCATTERED = 32
 DENSE = 4  # times as many rows as are wanted, which are then read in one go
 
 OfRows = Callable[[np.ndarray], np.ndarray]  # a function of rows (n, ...), each by itself

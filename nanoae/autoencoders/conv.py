@@ -27,9 +27,8 @@ from nanoae.training.schedules import Cosine, WarmUp
 IMAGE = (1, 28, 28)  # what the presets' layers are made for
 SIDES = (8, 128)  # pixels of height and width that the default layers are for
 SMALL = 4  # pixels that an image is halved to
-LARGE = (
-    16  # pixels beyond which long trainings stop at twice that, and quarter more than twice LARGE
-)
+# Pixels beyond which long trainings stop at twice that, and quarter more than twice LARGE
+LARGE = 16
 CHANNELS = (1, 3, 4)
 WEIGHT_DECAY = 1e-5
 # Behind more halvings a code reads so many numbers that the first steps at the whole rate saturate its tanh: in long
@@ -75,10 +74,9 @@ class ConvAutoencoder(Autoencoder):
     (Flatten(), Linear(32)), the second in the shape of the input. The defaults are those of the presets conv-2d and
     conv-3d. With epochs="auto" images of more than 16 pixels, 28 x 28 grey ones among them, are halved to 8 or less
     alone, quartered (kernel 5, stride 4, padding 2) where they have more than 32, and take 2,000 steps at most: more
-    layers learn slower, and 64 numbers give back less than PCA. Of more than 32
-    pixels the code has no tanh. A weight_decay left at its default is then 3e-4,
-    without which few images are learned by heart; of images that are halved more than twice the learning rate climbs
-    over 300 steps, else the code's tanh saturates at once.
+    layers learn slower, and 64 numbers give back less than PCA. Of more than 32 pixels the code has no tanh. A
+    weight_decay left at its default is then 3e-4, without which few images are learned by heart; of images that are
+    halved more than twice the learning rate climbs over 300 steps, else the code's tanh saturates at once.
     """
 
     _: KW_ONLY
@@ -91,9 +89,8 @@ class ConvAutoencoder(Autoencoder):
     )
     learning_rate: Any = 1e-2
     weight_decay: float = WEIGHT_DECAY
-    _large = (
-        False  # whether the layers are those of long trainings on images of more than LARGE pixels
-    )
+    # whether the layers are those of long trainings on images of more than LARGE pixels
+    _large = False
     _facts = (*Autoencoder._facts, Fact("_large", "large", bool, False))
     initializer: str = "he_uniform"
     table_encoder: ClassVar[None] = None  # type: ignore[misc]
