@@ -27,14 +27,13 @@ def extremes(x: Any) -> tuple[np.ndarray, np.ndarray]:
     return least, most  # type: ignore[return-value]
 
 
-def look(x: Any) -> tuple[float, float]:
-    """(Σ x, max x) of a few numbers, in one look; else (NaN, NaN), and one has to look closer. Here no other thread
+def look(x: Any) -> tuple[float, float, float]:
+    """(Σ x, min x, max x) of a few numbers, in one look; else NaN, and one has to look closer. Here no other thread
     gets the interpreter's lock, as it would from NumPy: to have it back takes longer than this."""
     ops = host_ops()
     if not (isinstance(x, np.ndarray) and 0 < x.size <= ops.most_recorded and x.flags.c_contiguous):
-        return math.nan, math.nan
-    total, _, most = ops.survey(x, np.empty(3, x.dtype)).tolist()
-    return total, most
+        return math.nan, math.nan, math.nan
+    return tuple(ops.survey(x, np.empty(3, x.dtype)).tolist())
 
 
 @functools.cache

@@ -71,6 +71,32 @@ def test_rows_of_weight_0_are_not_there():
     nanoae.PCA(1).fit(with_values(DEGREES, -9999), sample_weight=(~NOTHING).astype(int))
 
 
+SEEN = np.c_[RNG.random(300), RNG.uniform(0, 5000, 300), np.full(300, 3), RNG.normal(size=300)]
+
+
+@pytest.mark.parametrize("n", [1, 5, 50, 300])
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [(0, -9999), (0, -9), (0, 99), (1, -9999), (1, -99), (1, 1e20), (2, -9), (2, 999), (3, 99)],
+)
+def test_one_fill_value_in_few_or_many_new_rows_is_told(column, value, n):
+    """However small it is beside another column's numbers."""
+    model = nanoae.PCA(2).fit(SEEN)
+    rows = SEEN[:n].copy()
+    rows[0, column] = value
+    with pytest.warns(UserWarning, match=f"column {column} holds {re.escape(f'{value:.6g}')} in"):
+        model.transform(rows)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("n", [1, 5, 50, 300])
+def test_new_rows_without_one_are_not_told(n):
+    model = nanoae.PCA(2).fit(SEEN)
+    away = [0.3, 1000, 1, 1] * RNG.normal(size=SEEN.shape)
+    for rows in (SEEN, SEEN + away, SEEN + away * [0, 0, 40, 1]):
+        model.transform(rows[:n])
+
+
 def test_a_fill_value_in_new_rows_that_fit_has_not_seen_is_told(tmp_path, capsys):
     model = nanoae.PCA(1).fit(with_values(DEGREES, 20))
     with pytest.warns(UserWarning, match=TOLD.format("0", "-9999")):

@@ -4,6 +4,7 @@ That they compute what `Ops` computes is in test_kernels.py.
 """
 
 import copy
+import itertools
 import os
 import pickle
 import re
@@ -174,6 +175,31 @@ def test_one_look_has_the_sum_and_both_ends(fast, dtype, shape):
             y = x.copy()
             y.flat[place] = odd
             assert not np.isfinite(fast.survey(y, out=np.empty(3, dtype))[0])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 130), (40, 3), (500, 70)])
+def test_columns_on_one_scale_and_beyond_their_limits(fast, dtype, shape):
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 30, shape).astype(dtype)
+    x[rng.random(shape) < 0.05] = np.nan
+    center, scale = rng.normal(size=shape[1]), rng.uniform(0.5, 2, shape[1])
+    limit = np.where(np.arange(shape[1]) % 2, np.inf, 20.0)
+    for odd in (np.inf, -np.finfo(dtype).max, 0):
+        x.flat[-1] = odd
+        with np.errstate(over="ignore"):
+            z, expected = (
+                ops.standardize(x, center, scale, limit, out=np.empty(shape, "f"))
+                for ops in (fast, Ops())
+            )
+        np.testing.assert_allclose(z, expected, rtol=3e-7)
+        ends = np.fmin.reduce(x), np.fmax.reduce(x)
+        least, most = (np.nan_to_num(end, posinf=1e30, neginf=-1e30) for end in ends)
+        around = np.array([least - 1, least + 1, most - 1, most + 1], dtype)
+        for i, beyond in itertools.product(range(4), (-2, 0, 2)):
+            limits = around.copy()
+            limits[i, ::3] += beyond
+            counts = [ops.strays(x, limits, out=np.empty(1, dtype))[0] for ops in (fast, Ops())]
+            assert counts[0] == counts[1]
 
 
 # ---------------------------------------------------------------- any number of threads

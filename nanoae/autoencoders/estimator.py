@@ -18,7 +18,7 @@ from nanoae.autoencoders.saved import Fact, Packed
 from nanoae.autoencoders.weights import weighted_rows
 from nanoae.backend import Shape
 from nanoae.data.cell import objects
-from nanoae.data.far_rows import NO_ENDS, ends_of, tell_of_far_rows
+from nanoae.data.far_rows import Ends
 from nanoae.data.fill_value import tell_of_fill_values
 from nanoae.data.frame import FrameOutput
 from nanoae.data.matrix import (
@@ -53,7 +53,7 @@ class Estimator(FrameOutput, Parametrised):
     does every other method while another thread changes it (`guard.py`).
 
     Rows have the columns of those that fit saw, by name, in their units and on their scale (`check_scale`,
-    `tell_of_far_rows`). A warning tells of fill values, as -9999.
+    `Ends`). A warning tells of fill values, as -9999.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -63,10 +63,10 @@ class Estimator(FrameOutput, Parametrised):
     n_features_in_: int  # the numbers of an example, and
     input_shape_: Shape  # its shape: (D,), or (C, H, W) where the estimator takes images
     open_checkpoints: Checkpoints | None = None  # of the `fit` that runs
-    # Of each column what stands beside its numbers, "%", "€", ""; then `scale_of` and `ends_of` them
+    # Of each column what stands beside its numbers, "%", "€", ""; then `scale_of` them, and their `Ends`
     _units_in: Sequence[str | None] = ()
     _scale_in: Sequence[Any] | None = None
-    _ends_in: np.ndarray = NO_ENDS
+    _ends_in: Ends = Ends()
 
     _kind: ClassVar[str | None] = "transformer"  # or "classifier", "regressor", "outlier_detector"
     _learned: tuple[str, ...] = ("input_shape_",)  # what makes an estimator a fitted one
@@ -200,7 +200,7 @@ class Estimator(FrameOutput, Parametrised):
             found = as_type(given, dtype)
         changed = getattr(self, "missing", None) == "mask" and not self._takes_missing()
         remedy = 'This one was built with missing="error": call fit again.' if changed else MASK
-        total, most = look(found)
+        total, least, most = look(found)
         if not math.isfinite(total):
             check_finite(found, name, self._takes_missing(), given, names, rows, remedy)
         if wide and given.dtype.kind in "iuf" and np.result_type(given.dtype, dtype) != found.dtype:
@@ -210,7 +210,7 @@ class Estimator(FrameOutput, Parametrised):
             self.record_schema(given.shape[1:], names, units)
             counted = given[weighted_rows(sample_weight, len(given), name, least=2)[0]]
             self._scale_in = scale_of(counted, names is not None)
-            self._ends_in = ends_of(counted)
+            self._ends_in = Ends.of(counted)
             if given.ndim == 2 and given.dtype != np.uint8:
                 tell_of_fill_values(name, counted, names)
             return found
@@ -218,7 +218,7 @@ class Estimator(FrameOutput, Parametrised):
             check_scale(name, self._scale_in, given, names is not None, most)
         for column, learned, got in zip(names or (), self._units_in, units, strict=False):
             check_unit(name, str(column), learned, got)
-        tell_of_far_rows(name, self._ends_in, given, names, most)
+        self._ends_in.tell(name, given, names, least, most)
         return found
 
     def _check_shape(self, shape: Shape, reset: bool) -> None:
@@ -259,7 +259,7 @@ class Estimator(FrameOutput, Parametrised):
         """The shape of the table's examples and, where it had any, its columns' units and names: `feature_names_in_` if
         these are strings, as scikit-learn has it."""
         self._units_in = list(units)
-        self._ends_in = self._ends_in if self._ends_in.shape[1:] == shape else NO_ENDS
+        self._ends_in = self._ends_in if self._ends_in.ends.shape[1:] == shape else Ends()
         self.input_shape_ = shape
         self.n_features_in_ = math.prod(shape)
         for attribute in ("feature_names_in_", "_labels_in"):
@@ -308,7 +308,7 @@ def as_codes(X: Any, model: Estimator, shape: Shape, dtype: Any) -> np.ndarray:
     codes = np.ascontiguousarray(as_numbers(X, name), dtype)
     if codes.ndim < 2 or codes.shape[1:] != tuple(shape):
         raise ValueError(f"{name}: expected codes of shape {batch_of(shape)}, got {codes.shape}.")
-    total, _ = look(codes)
+    total, _, _ = look(codes)
     if not math.isfinite(total):
         if not np.isfinite(codes).all():
             model.check_weights()  # which are to blame for their own codes

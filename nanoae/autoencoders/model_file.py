@@ -23,6 +23,7 @@ from nanoae.backend.allowance import ALLOWANCE
 from nanoae.configurable import to_config
 from nanoae.data.archive import Archive, open_archive
 from nanoae.data.dataset import BadFile
+from nanoae.data.far_rows import Ends
 from nanoae.data.field import fits, parse, promised
 from nanoae.whole_file import whole_file
 
@@ -91,7 +92,7 @@ def pack(model: Estimator) -> Packed:
         "feature_names": None if names is None else list(names),
         "units": list(model._units_in),
         "scale_in": model._scale_in,
-        "ends_in": model._ends_in.tolist(),
+        "ends_in": model._ends_in.ends.tolist(),
         **facts,
     }
     return header, arrays
@@ -217,5 +218,5 @@ def unpack(header: dict[str, Any], arrays: Saved, backend: str | None = None) ->
         raise ValueError(f"expected scale_in, two numbers and a text, got {scale}.")
     model._scale_in = scale
     ends = promised(header, "ends_in", [[float]], [])
-    model._ends_in = np.array(ends).reshape(2, *(shape if any(ends) else [0]))
+    model._ends_in = Ends(np.reshape(ends, (2, *shape)) if any(ends) else ends)
     return model  # type: ignore[no-any-return]

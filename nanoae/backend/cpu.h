@@ -4,6 +4,7 @@
 // compiler makes SIMD instructions of. Blocks depend on the size of the arrays, never on the number of threads: every
 // sum is taken in the same order each time.
 
+#include <cmath>
 #include <cstddef>
 #include <utility>
 
@@ -311,4 +312,48 @@ KERNEL(survey, const real* x, real* out, size_t n) {
     out[0] = sum_row([=](size_t i) { return x[i]; }, n);
     out[1] = -max_row([=](size_t i) { return -x[i]; }, n);
     out[2] = max_row([=](size_t i) { return x[i]; }, n);
+}
+
+// out[0] = how many columns of x (n, d) have a least number not in limits[0] .. limits[1], or a largest not in
+// limits[2] .. limits[3]
+KERNEL(strays, const real* x, const real* limits, real* out, size_t n, size_t d) {
+    size_t count = 0;
+    for (size_t first = 0; first < d; first += LANES) {
+        size_t lanes = d - first < LANES ? d - first : LANES;
+        real least[LANES], most[LANES];
+        for (size_t j = 0; j < lanes; j++) least[j] = INFINITY, most[j] = -INFINITY;
+        for (size_t row = 0; row < n; row++)
+            EACH_IN_ROW(j, lanes) {
+                real value = x[row * d + first + j];
+                least[j] = value < least[j] ? value : least[j];
+                most[j] = value > most[j] ? value : most[j];
+            }
+        for (size_t j = 0; j < lanes; j++) {
+            const real* limit = limits + first + j;
+            count += !(limit[0] <= least[j] && least[j] <= limit[d] && limit[2 * d] <= most[j] && most[j] <= limit[3 * d]);
+        }
+    }
+    out[0] = count;
+}
+
+// out = z = (x - center) / scale, rows of x (n, d);  beyond ±limit ±(limit + log(1 + |z| - limit))
+KERNEL(standardize, const real* x, const double* center, const double* scale, const double* limit, float* out, size_t n,
+       size_t d) {
+    Part part = part_of(n, blockIdx.x, gridDim.x);
+    for (size_t row = part.begin; row < part.end; row++) {
+        const real* from = x + row * d;
+        float* to = out + row * d;
+        size_t far = 0;
+        EACH_IN_ROW(j, d) {
+            double z = (from[j] - center[j]) / scale[j];
+            to[j] = z;
+            far += __builtin_fabs(z) > limit[j];
+        }
+        if (far)
+            for (size_t j = 0; j < d; j++) {
+                double z = (from[j] - center[j]) / scale[j], size = __builtin_fabs(z);
+                if (size > 1e308) size = 1e308;
+                if (size > limit[j]) to[j] = __builtin_copysign(limit[j] + __builtin_log1p(size - limit[j]), z);
+            }
+    }
 }

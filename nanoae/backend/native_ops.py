@@ -227,6 +227,18 @@ class NativeOps(KernelOps, RecordedOps):
         self._launch("survey", x.dtype, (1,), x, out, x.size)
         return out
 
+    def strays(self, x: Array, limits: Array, out: Array) -> Array:
+        self._launch("strays", x.dtype, (1,), x, limits, out, *x.shape)
+        return out
+
+    def standardize(self, x: Array, center: Array, scale: Array, limit: Array, out: Array) -> Array:
+        doubles = flat(center, scale, limit) and center.dtype == np.float64
+        if not (x.size and flat(x) and doubles and center.shape == scale.shape == limit.shape):
+            return RecordedOps.standardize(self, x, center, scale, limit, out)
+        rows = (x, center, scale, limit, out)
+        self._launch("standardize", x.dtype, self._blocks(*x.shape), *rows, *x.shape)
+        return out
+
     def copy(self, x: Array, out: Array) -> Array:
         small = out.size < SMALL and self.thread.recording is None
         if small or not isinstance(x, np.ndarray):

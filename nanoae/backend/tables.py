@@ -1,12 +1,14 @@
-"""The primitives of tables with gaps, in plain NumPy; `Ops` inherits them."""
+"""The primitives of tables, and of such with gaps, in plain NumPy; `Ops` inherits them."""
 
 from __future__ import annotations
 
 from nanoae.backend.array_ops import Array, ArrayOps
 
+LARGEST = 1e308
+
 
 class TableOps(ArrayOps):
-    """Which values are there, and what stands for those that are not."""
+    """Which values are there, what stands for those that are not, and on which scale they are."""
 
     def present(self, x: Array, out: Array) -> Array:
         """out = 1 where x is a number, 0 where it is NaN, which equals nothing."""
@@ -19,4 +21,25 @@ class TableOps(ArrayOps):
         missing = xp.isnan(like, out=self.scratch(like, "missing", truth))
         xp.copyto(out, x)
         xp.copyto(out, value, where=missing)
+        return out
+
+    def strays(self, x: Array, limits: Array, out: Array) -> Array:
+        """out[0] = how many columns of x (n, D) have a least number that does not lie between limits[0] and limits[1],
+        or a largest that does not between limits[2] and limits[3]."""
+        ends = self.xp.stack([self.xp.fmin.reduce(x), self.xp.fmax.reduce(x)])
+        inside = (limits[::2] <= ends) & (ends <= limits[1::2])
+        out[0] = (~inside).any(axis=0).sum()
+        return out
+
+    def standardize(self, x: Array, center: Array, scale: Array, limit: Array, out: Array) -> Array:
+        """out = z = (x - center) / scale for x (n, D), float32; beyond ±limit ±(limit + log(1 + |z| - limit)), whose
+        slope at the limit is 1, too."""
+        xp = self.xp
+        z = (x - center) / scale
+        far = xp.abs(z) > limit
+        if far.any():
+            size = xp.minimum(xp.abs(z), LARGEST)
+            drawn_in = limit + xp.log1p(xp.maximum(size - limit, 0))
+            z = xp.where(far, xp.copysign(drawn_in, z), z)
+        out[...] = z
         return out

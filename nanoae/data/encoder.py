@@ -12,7 +12,7 @@ import numpy as np
 
 from nanoae.data.cell import category, is_nothing, twins
 from nanoae.data.columns import check_learned
-from nanoae.data.far_rows import tell_of_far_rows
+from nanoae.data.far_rows import Ends
 from nanoae.data.field import promised
 from nanoae.data.fill_value import tell_of_fill_values
 from nanoae.data.frame import FrameOutput, framed
@@ -154,7 +154,7 @@ class TableEncoder(FrameOutput, Transformer):
                 self._tell_of_unseen(i, column, found)
         numbers = _numbers(len(table), columns)
         ends = self.scaler_.inverse_transform(USUAL * np.ones((1, len(self.numbers))))
-        tell_of_far_rows(type(self).__name__, ends, numbers, self._named_numbers)
+        Ends(ends, exact=False).tell(type(self).__name__, numbers, self._named_numbers)
         result[:, self.numbers] = self.scaler_.transform(numbers)
         return result
 

@@ -23,7 +23,7 @@ import numpy as np
 from nanoae.configurable import Configurable
 from nanoae.rows import Rows
 from nanoae.spelling import one_of
-from nanoae.survey import sample
+from nanoae.survey import host_ops, sample
 
 NORMAL_IQR = 1.3489795  # the distance of the quartiles of N(0, 1)
 KNOTS = 1000  # of a column's distribution function, at most
@@ -31,7 +31,6 @@ LIMIT, LIMIT_OF_MANY = 100.0, 20.0  # |z| up to which a scaled value is as it is
 MANY = 0.05  # the share of a column beyond LIMIT_OF_MANY that makes it the limit
 JITTER = 1e-6  # the share of a column's spread below which that of its middle half is jitter around one value
 WILD = 0.01  # the share of a column's spread below which that of its middle 98 % tells that wild values made it
-LARGEST = 1e308
 
 
 class Transformer(Configurable):
@@ -73,7 +72,7 @@ class Scaler(Transformer):
 
 
 class ColumnScaler(Scaler):
-    """Each column by itself, z = _scaled(x), its tails drawn in beyond limit_."""
+    """Each column by itself, z = _scaled(x), float32, its tails drawn in beyond limit_."""
 
     limit_: np.ndarray | float = np.inf  # of a model file from before there was one
     _learn: Callable
@@ -91,7 +90,7 @@ class ColumnScaler(Scaler):
         X = np.asarray(X)
         with np.errstate(over="ignore"):
             z = self._scaled(X.reshape(len(X), -1))
-        return draw_in(z, np.ravel(self.limit_)).reshape(X.shape)
+        return z.reshape(X.shape)
 
     def inverse_transform(self, Z):
         Z = np.asarray(Z)
@@ -106,7 +105,7 @@ class AffineScaler(ColumnScaler):
     scale_: np.ndarray
 
     def _scaled(self, x):
-        return (x - np.ravel(self.center_)) / np.ravel(self.scale_)
+        return standardized(x, self.center_, self.scale_, self.limit_)
 
     def _unscaled(self, z):
         return z * np.ravel(self.scale_) + np.ravel(self.center_)
@@ -185,7 +184,8 @@ class GaussianScaler(ColumnScaler):
             self.z_[:, j] = (z - seen.mean()) / spread(seen)
 
     def _scaled(self, x):
-        return broken_line(x, self.x_, self.z_, 1 / self.std_)
+        z = broken_line(x, self.x_, self.z_, 1 / self.std_)
+        return standardized(z, 0.0, 1.0, self.limit_)
 
     def _unscaled(self, z):
         return broken_line(z, self.z_, self.x_, self.std_)
@@ -200,17 +200,16 @@ def broken_line(x: np.ndarray, knots: np.ndarray, values: np.ndarray, slope: np.
     return found
 
 
-def draw_in(z: np.ndarray, limit: np.ndarray | float) -> np.ndarray:
-    """z as float32; beyond ±limit ±(limit + log(1 + |z| - limit)), whose slope at the limit is 1, too."""
-    far = np.abs(z) > limit
-    if far.any():
-        size = np.minimum(np.abs(z), LARGEST)
-        z = np.where(far, np.copysign(limit + np.log1p(np.maximum(size - limit, 0)), z), z)
-    return z.astype(np.float32)
+def standardized(x: np.ndarray, center: Any, scale: Any, limit: Any) -> np.ndarray:
+    """(x - center) / scale of x (n, D), float32, drawn in beyond ±limit; each a number or one for each column."""
+    columns = x.shape[1]
+    numbers = [np.ascontiguousarray(each, np.float64).ravel() for each in (center, scale, limit)]
+    b, s, most = (np.resize(each, columns) if len(each) < columns else each for each in numbers)
+    return host_ops().standardize(x, b, s, most, out=np.empty(x.shape, np.float32))
 
 
 def draw_out(z: np.ndarray, limit: np.ndarray | float) -> np.ndarray:
-    """What `draw_in` made z of, float64."""
+    """What `standardized` drew in to z, float64."""
     size = np.abs(z.astype(np.float64))
     beyond = np.expm1(np.minimum(np.maximum(size - limit, 0), 700))
     return np.copysign(np.minimum(size, limit) + beyond, z)

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from nanoae.backend.tables import LARGEST
 from nanoae.data.encoder import TableEncoder
-from nanoae.data.scaling import LARGEST, AffineScaler, GaussianScaler, Scaler
+from nanoae.data.scaling import AffineScaler, GaussianScaler, Scaler
 from nanoae.interchange.graph import Formulas, Graph, Value
 
 
