@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import nanoae
+from nanoae.cli import main
 
 RNG = np.random.default_rng(0)
 RAW = RNG.normal([50, 1, 300], [5, 2, 90], (200, 3))
@@ -27,6 +28,29 @@ def test_raw_rows_are_told_with_their_column(kind, tmp_path):
             each.transform(RAW)
         with pytest.warns(UserWarning, match="the scale that fit saw, column 0"):
             each.transform(RAW[:1] * 30)
+
+
+def test_the_command_tells_once_of_the_model_and_its_column(tmp_path, capsys):
+    header = {"delimiter": ",", "header": "a,b,c", "comments": ""}
+    np.savetxt(tmp_path / "fit.csv", STANDARD, **header)
+    np.savetxt(tmp_path / "raw.csv", RAW, **header)
+    model = str(tmp_path / "m")
+    size = ["--code-size", "1", "--hidden", "none", "--epochs", "1", "--no-figures"]
+    assert main(["train", "--data", str(tmp_path / "fit.csv"), "--out", model, *size]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", model, "--data", str(tmp_path / "raw.csv")]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1 and "warning: Autoencoder: expected rows on" in told[0]
+    assert "column 'a'" in told[0]
+
+
+def test_what_compares_with_pca_tells_nothing_of_it():
+    rows = STANDARD.copy()
+    rows[::5, 1] = -9999
+    with pytest.warns() as told:
+        nanoae.Autoencoder(1, (4,), epochs=1, scaling="standard", random_state=0).fit(rows)
+    messages = [str(each.message) for each in told]
+    assert [text.startswith("Autoencoder: ") for text in messages] == [True] * len(messages)
 
 
 def test_numbers_beside_words_are_told_too():

@@ -29,6 +29,9 @@ def column(tmp_path):
 READ = {
     "plain": (["1", "-2.5", "1e3", "1E-02", "+4", ".5", "5."], [1, -2.5, 1000, 0.01, 4, 0.5, 5]),
     "decimal commas": (["1,5", "-2,25", "3", "1,5e2", "1,234"], [1.5, -2.25, 3, 150, 1.234]),
+    "exponents behind a blank": (["1.5 E+03", "-2 e-1", "3"], [1500, -0.2, 3]),
+    "Arabic": (["١٬٢٣٤٫٥", "٧٨"], [1234.5, 78]),
+    "as wide as Chinese": (["１．５", "２，３４５．５", "3"], [1.5, 2345.5, 3]),
     "thousands, points": (
         ["1,234,567.8", "-1,234.5", "12", "1,234"],
         [1234567.8, -1234.5, 12, 1234],
@@ -171,6 +174,8 @@ REFUSED = {
     "durations": ([f"P1DT{i}H" for i in range(9)], "got all .* other signs in them, as 'P1DT0H'"),
     "hours, minutes": ([f"{i}h 30m" for i in range(9)], "got all .* other signs in them"),
     "mixed fractions": ([f"{i} 1/2" for i in range(9)], "got all .* other signs in them"),
+    "complex": ([f"({i}.5-2e3j)" for i in range(9)], "got all .* other signs in them"),
+    "binary": ([f"{i + 2:#b}" for i in range(9)], "got all .* other signs in them, as '0b10'"),
     "lists": ([f"[{i}, 2.5]" for i in range(9)], "got all .* other signs in them"),
     "kg and g": ([f"{i}{'k' * (i % 2)}g" for i in range(6)], "'g' or 'kg' behind them, as '0g'"),
     "Namibia": (

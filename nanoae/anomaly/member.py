@@ -16,10 +16,10 @@ import numpy as np
 from nanoae.anomaly.scores import Score
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.model_file import pack, unpack
+from nanoae.autoencoders.part import part_of_another
 from nanoae.autoencoders.reach import OutOfReach
 from nanoae.autoencoders.saved import Saved
 from nanoae.autoencoders.scaled import scaling_name
-from nanoae.autoencoders.underfit import part_of_another
 from nanoae.configurable import arguments, to_config
 from nanoae.data.field import promised
 from nanoae.data.scaling import Scaler, fit_rows

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nanoae.autoencoders.parameters import Parametrised
+from nanoae.autoencoders.part import PART
 from nanoae.autoencoders.saved import Fact, Packed
 from nanoae.autoencoders.weights import weighted_rows
 from nanoae.backend import Shape
@@ -117,13 +118,13 @@ class Estimator(FrameOutput, Parametrised):
         self.check_fitted()
         name = type(self).__name__
         if input_features is not None:
-            seen = getattr(self, "feature_names_in_", None)
+            seen = getattr(self, "feature_names_in_", input_features)
             if len(input_features) != self.n_features_in_:
                 raise ValueError(
                     f"{name}: input_features should have length equal to number of features ({self.n_features_in_}), "
                     f"got {len(input_features)}."
                 )
-            if seen is not None and not np.array_equal(np.asarray(input_features, object), seen):
+            if not np.array_equal(np.asarray(input_features, object), seen):
                 raise ValueError(
                     f"{name}: input_features is not equal to feature_names_in_, the columns fit saw."
                 )
@@ -210,15 +211,16 @@ class Estimator(FrameOutput, Parametrised):
             self.record_schema(given.shape[1:], names, units)
             counted = given[weighted_rows(sample_weight, len(given), name, least=2)[0]]
             self._scale_in = scale_of(counted, names is not None)
-            self._ends_in = Ends.of(counted)
-            if given.ndim == 2 and given.dtype != np.uint8:
+            self._ends_in = Ends() if PART.get() else Ends.of(counted)
+            if self._ends_in.ends.size and given.dtype != np.uint8:
                 tell_of_fill_values(name, counted, names)
             return found
         if self._scale_in is not None:
             check_scale(name, self._scale_in, given, names is not None, most)
         for column, learned, got in zip(names or (), self._units_in, units, strict=False):
             check_unit(name, str(column), learned, got)
-        self._ends_in.tell(name, given, names, least, most)
+        known = getattr(self, "feature_names_in_", names)
+        self._ends_in.tell(name, given, known, least, most)
         return found
 
     def _check_shape(self, shape: Shape, reset: bool) -> None:
@@ -274,16 +276,14 @@ class Estimator(FrameOutput, Parametrised):
             return
         if isinstance(names[0], str) != isinstance(expected[0], str):
             return
-        unseen = sorted(set(names) - set(expected), key=str)
-        missing = sorted(set(expected) - set(names), key=str)
         lines = ["The feature names should match those that were passed during fit."]
         for title, found in (
-            ("Feature names unseen at fit time:", unseen),
-            ("Feature names seen at fit time, yet now missing:", missing),
+            ("Feature names unseen at fit time:", set(names) - set(expected)),
+            ("Feature names seen at fit time, yet now missing:", set(expected) - set(names)),
         ):
             if found:
-                lines += [title, *(f"- {name}" for name in found[:5])]
-        if not unseen and not missing:
+                lines += [title, *(f"- {name}" for name in sorted(found, key=str)[:5])]
+        if len(lines) == 1:
             lines += ["Feature names must be in the same order as they were in fit."]
         raise ValueError("\n".join(lines) + "\n")
 

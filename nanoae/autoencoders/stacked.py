@@ -20,11 +20,11 @@ from nanoae.autoencoders.kinds import Auto, Flag, Maybe, OneOrMore, Part, Rate, 
 from nanoae.autoencoders.mirrored import ACTIVATION
 from nanoae.autoencoders.network_estimator import HISTORY, NetworkEstimator
 from nanoae.autoencoders.parameters import declared, estimator, parameter
+from nanoae.autoencoders.part import part_of_another
 from nanoae.autoencoders.penalty import PENALTIES, Penalty
 from nanoae.autoencoders.plan import AUTO
 from nanoae.autoencoders.saved import Fact
 from nanoae.autoencoders.trained import Trained
-from nanoae.autoencoders.underfit import part_of_another
 from nanoae.backend import Shape
 from nanoae.engine.activations import Sigmoid, activation
 from nanoae.engine.layers import Layer, Noisy

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
 from nanoae.autoencoders.estimator import squared_error
+from nanoae.autoencoders.part import PART, part_of_another
 from nanoae.autoencoders.pca import PCA
 from nanoae.autoencoders.plan import AUTO
 from nanoae.data.scaling import known_means
@@ -23,19 +21,6 @@ MOST_ROWS = 2000
 MOST_NUMBERS = 16_000_000
 AS_GOOD = 1.05  # times PCA's error, and ...
 TOLD = 1e-3  # of the rows' variance: what is next to nothing is not worse
-
-
-PART: ContextVar[bool] = ContextVar("part of another estimator", default=False)
-
-
-@contextmanager
-def part_of_another() -> Iterator[None]:
-    """In the block an autoencoder that is fitted is a part of another estimator, which answers for the whole."""
-    token = PART.set(True)
-    try:
-        yield
-    finally:
-        PART.reset(token)
 
 
 class UnderfitWarning(UserWarning):
@@ -62,7 +47,8 @@ def compare_with_pca(model: Any, learned: np.ndarray, watched: np.ndarray) -> No
     watched = flat(watched[:rows])
     means = known_means(learned)
     learned = np.where(np.isnan(learned), means, learned)
-    pca = PCA(model.code_size_).fit(learned)
+    with part_of_another():
+        pca = PCA(model.code_size_).fit(learned)
     reconstruction = pca.reconstruct(np.where(np.isnan(watched), means, watched))
     theirs = float(squared_error(watched, reconstruction, "row").mean())
     slack = TOLD * float(squared_error(watched, means, "feature").mean())

@@ -17,6 +17,7 @@ from nanoae import PCA, Dataset
 from nanoae.autoencoders.estimator import Estimator
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.network_estimator import NetworkEstimator
+from nanoae.autoencoders.part import part_of_another
 from nanoae.cli import data as data_options
 from nanoae.cli import resume
 from nanoae.cli.data import Table
@@ -129,7 +130,8 @@ def why_no_pca(args: argparse.Namespace, model: Any, x: np.ndarray) -> str:
 def fit_pca(model: Any, x: np.ndarray) -> PCA:
     """The baseline, with as many components as the model's code has numbers, of columns on the same scale."""
     scaling = model.scaling_ if model.scaling_ in SCALERS else model.scaling
-    return PCA(model.code_size_, scaling=scaling).fit(x)
+    with part_of_another():
+        return PCA(model.code_size_, scaling=scaling).fit(x)
 
 
 def verdict(

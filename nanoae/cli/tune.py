@@ -12,7 +12,7 @@ from typing import Any
 
 from nanoae import NotFiniteError
 from nanoae.autoencoders.network_estimator import NetworkEstimator
-from nanoae.autoencoders.underfit import part_of_another
+from nanoae.autoencoders.part import part_of_another
 from nanoae.cli import data as data_options
 from nanoae.cli import results, resume, settings, train
 from nanoae.cli.options import command, declare

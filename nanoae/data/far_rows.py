@@ -60,7 +60,7 @@ class Ends:
         rows = np.asarray(x[:: x.size // LOOK + 1])
         if not self._strays(rows):
             return
-        called = names or range(len(low))
+        called = range(len(low)) if names is None else names
         wide = high - low
         varies = wide > 0
         # What hardly varied, as the pixels at an image's edge, is not held to that.

@@ -28,10 +28,11 @@ def is_header(first: list[str], body: list[list[str]]) -> bool | None:
         # Marks of what is missing; but NA is a name where sodium is measured.
         marks = any(first) and not numbers
         return None if marks else numbers_are_names(first, columns)
+    above = [j for j in names if share_of_numbers(columns[j]) >= 0.5]  # columns of numbers
     if not numbers:
-        return None if len(repeated) == len(names) else True
+        return True if above or len(repeated) < len(names) else None
     whole = all(first[j].isdigit() for j in numbers)
-    if any(share_of_numbers(columns[j]) >= 0.5 for j in names if j not in repeated):
+    if not set(above) <= set(repeated):
         values = [found.value() for found in map(number, first) if found]
         if len(set(values)) < len(values):
             return False

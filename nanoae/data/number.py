@@ -22,6 +22,7 @@ PLAIN = str.maketrans(
         "\u2019": "'",
         "\u066b": ".",  # of Arabic: the decimal mark, and what marks off thousands
         "\u066c": "'",
+        **dict(zip("．，％", ".,%", strict=True)),  # as wide as Chinese characters
     }
 )
 
@@ -32,7 +33,7 @@ CODES = (
 MONEY = rf"[A-Z]{{0,2}}[$¢£¤¥฿\u20a0-\u20c0]|{CODES}|kr\.?|zł|Kč|Ft|Fr\.|Rs\.?"
 CELL = re.compile(
     rf"(?P<sign>[-+]?) ?(?P<before>{MONEY})? ?(?P<inner>[-+]?)"
-    r"(?P<body>[.,]?\d(?:[\d.,' ]*\d)?\.?)(?P<exponent>[eE][-+]?\d{1,4})?"
+    r"(?P<body>[.,]?\d(?:[\d.,' ]*\d)?\.?)(?P<exponent>(?:[eE][-+]?| [eE][-+])\d{1,4})?"
     rf" ?(?P<share>[%‰])? ?(?P<after>{MONEY})?"
 )
 FORTRAN = re.compile(r"(.*\d\.?)[dD]([-+]?\d+)")
@@ -45,7 +46,8 @@ LESSER = (
 LISTED = r" ?[-+\d.]+(?:[,; ] ?[-+\d.]+)+ ?"
 COMPOSED = re.compile(
     rf"([-+]?[\d.,]*\d) ?(?:{POWER}|±|\+/?-|[·⋅]) ?(?:[-+]?\d[\d.,]*|[⁻⁺]?[⁰-⁹¹²³]+)"
-    r"|0x[\da-fA-F]+|\d{1,3}(?:_\d{3})+(?:\.\d+)?|\d+:[-+]?\d*\.\d+|[-+]?[\d.,]*\d ?[(\[]\d+[)\]]"
+    r"|0x[\da-fA-F]+|0[bo][0-7]+|\(?[-+]?[\d.]+(?:[eE][-+]?\d+)?[-+][\d.eE+-]*[ij]\)?"
+    r"|\d{1,3}(?:_\d{3})+(?:\.\d+)?|\d+:[-+]?\d*\.\d+|[-+]?[\d.,]*\d ?[(\[]\d+[)\]]"
     rf"|[-+]?(?:\d[\d.,]* ?{LESSER} ?)+\d[\d.,:]*(?: ?{LESSER}[NSEW]?)?"
     rf"|[-+]?P(?=.)(?:\d+[YMWD])*(?:T(?:[\d.,]+[HMS])+)?"
     rf"|[-+]?(?:\d+ )?\d+ ?[/\u2044] ?\d+|\d*[¼-¾⅐-⅞]|\[{LISTED}\]|\({LISTED}\)"
@@ -56,8 +58,8 @@ SHARES = {None: 0, "%": -2, "‰": -3}  # the power of ten that each stands for
 # What can stand before an exponent, and what with thousands marked off; in India thousands are followed by hundreds.
 DIGITS = {".": re.compile(r"\d+\.?\d*|\.\d+"), ",": re.compile(r"\d+(?:,\d+)?|,\d+")}
 GROUPS = {
-    ".": re.compile(r"[1-9]\d{0,2}(?:(?:,\d{2,3})*,\d{3}|(?: \d{3})+|(?:'\d{3})+)(?:\.\d*)?"),
-    ",": re.compile(r"[1-9]\d{0,2}(?:(?:\.\d{3})+|(?: \d{3})+|(?:'\d{3})+)(?:,\d+)?"),
+    ".": re.compile(r"(?![0٠０])\d{1,3}(?:(?:,\d{2,3})*,\d{3}|(?: \d{3})+|(?:'\d{3})+)(?:\.\d*)?"),
+    ",": re.compile(r"(?![0٠０])\d{1,3}(?:(?:\.\d{3})+|(?: \d{3})+|(?:'\d{3})+)(?:,\d+)?"),
 }
 # A point that can only be a decimal one: its digits are no three, or those before it no thousands.
 POINT = re.compile(r"\.(?!\d{3}(?![\deE]))|(?<!\d)0\d*\.|\d{4}\.|(?<!\d)\.")
@@ -122,7 +124,7 @@ def number(cell: str) -> Number | None:
     if len(sign + inner) > 1 - bracketed or len(units) > 1 or not marks:
         return None
     minus = "-" if bracketed else sign or inner
-    power = int(exponent[1:]) if exponent else 0
+    power = int(exponent.lstrip(" eE")) if exponent else 0
     return Number(minus + body, power + SHARES[share], marks, "".join(units), bracketed)
 
 

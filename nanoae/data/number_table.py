@@ -166,6 +166,8 @@ def no_number(column: TextColumn, row: int, name: str | int) -> BadFile:
     """What is wrong with the cell in that row."""
     cell = column.cells[row]
     text = cell in column.parted[1]
+    if text and column.mostly_numbers and not number(cell or ""):
+        return column.no_number(cell or "")
     where = f"in row {column.rows[row]}, column {name!r}"
     if text and number(cell or ""):
         expected = f"a number with {column.format.decimal!r} before its decimals {where}"

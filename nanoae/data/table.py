@@ -198,7 +198,8 @@ def check_index(source: str, name: str, values: np.ndarray, in_file: bool = True
     if not UNNAMED.fullmatch(name) or len(values) < 2:
         return
     whole = (values == np.floor(values)).all()
-    if whole and len(np.unique(values)) == len(values):
+    counts = np.mean(np.diff(values) == 1) > 0.5  # again and again, in tables one below the other
+    if whole and (counts or len(np.unique(values)) == len(values)):
         way = f"X.drop(columns=[{name!r}])"
         if in_file:
             way = f"ignore=[{name!r}], --ignore={name!r}"

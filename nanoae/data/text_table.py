@@ -27,7 +27,13 @@ LOOK, LOOK_AT_MOST = 100, 1 << 18
 MOST_COLUMNS = 200_000  # each has a name, and is looked at by itself
 BLOCK = 2048  # cells read together: what a processor has at hand
 # the line in which a spreadsheet says how the rest is separated
-EXCEL = re.compile(r'"?sep=(.)"?\s*')
+EXCEL = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+# Lines of a table that is drawn, as |---|:-:| and +===+, or written as LaTeX, HTML, ARFF or JSON
+DRAWN = re.compile(
+    r"(?=.*[-=─].*[-=─|+])[-=─|+:,;\s]+|.*\\\\(?:\s*\\\w+)*\s*"
+    r"|\s*(?:\\begin|<(?:!doctype|\?xml|html|table)|@relation|[\[{]\s*[\"\[{]).*",
+    re.IGNORECASE | re.DOTALL,
+)
 COMMENT = re.compile(
     r"#+ *(?![ ,;|\t])"
 )  # what NumPy puts before a header; "#" alone may be the name of a column
@@ -66,15 +72,19 @@ class TextTable:
             hint = "Text is slow for arrays of this size: numpy.save makes a .npy file of one."
             raise BadFile(path, f"a text table of at most {MOST_COLUMNS} columns", self.width, hint)
         self.named = self._is_named(first, rows[1:])
-        # Some programs end each line with a separator, behind which there is no column.
-        self._ends_open = self.width > 1 and not any(row[-1].strip() for row in rows)
-        if self._ends_open:
-            first.pop()
+        # Names that are numbers, as 0 and 1, may be values, too, and so may those that the user says are names.
+        said = written.header or not self.named or all(map(is_number, first))
+        self._header_row = None if said else rows[0]
         counted = "Unnamed: {}" if self.named else "{}"  # as pandas calls it, counted from 0
         self.names = [
             (self.named and cell) or counted.format(i)
             for i, cell in enumerate(first, not self.named)
         ]
+        # Of bars around the rows, or separators at their ends: columns of nothing, the last first.
+        empty = [not any(map(str.strip, column)) for column in zip(*rows, strict=False)]
+        self._empty = [i for i in reversed(range(len(empty))) if empty[i] and self.width > 1]
+        for i in self._empty:
+            self.names.pop(i)
         check_names(self.names, str(path))
         for name in (*written.text, *written.ignore):
             if name not in self.names:
@@ -104,7 +114,12 @@ class TextTable:
             self._skip += len(comments)
             if len({*map(len, rows)}) == 1:
                 self._header.append(header)
-        return self._header + lines[self._skip :]
+        lines = self._header + lines[self._skip :]
+        drawn = next(filter(DRAWN.fullmatch, lines[:2]), None)
+        if drawn is not None:
+            hint = "Save the table as CSV; of one that is drawn, remove such lines."
+            raise BadFile(self.path, "lines of cells", short(drawn.strip()), hint)
+        return lines
 
     def _found_separator(self, lines: list[str]) -> str:
         found = separator_of(lines) if lines else ","
@@ -167,16 +182,20 @@ class TextTable:
         """The cells of these rows by column; BadFile for a row that is too short or too long."""
         for number, row in zip(numbers, rows, strict=True):
             if len(row) != self.width:
-                more = self.named and len(row) == self.width + 1
-                hint = (
-                    "If the first column holds names of rows, it needs a name, too." if more else ""
-                )
+                hint = ""
+                if self.width == 1:
+                    hint = "Remove what stands above the names of the columns."
+                elif self.named and len(row) == self.width + 1:
+                    hint = "If the first column holds names of rows, it needs a name, too."
                 raise BadFile(self.path, f"{self.width} cells in row {number}", len(row), hint)
+            if row == self._header_row:
+                got = f"the same again in row {number}"
+                raise BadFile(self.path, "one row of names", got, "Remove it.")
         columns = list(zip(*rows, strict=True))
-        if self._ends_open and any(map(str.strip, columns.pop())):
-            raise BadFile(
-                self.path, f"{self.width - 1} cells in all rows, as in the first ones", self.width
-            )
+        for i in self._empty:
+            if any(map(str.strip, columns.pop(i))):
+                got = "some in a later row"
+                raise BadFile(self.path, f"no cell in column {i + 1}, as in the first rows", got)
         return columns
 
     def parts(self, cells: float = math.inf) -> Iterator[tuple[list[list[str]], array]]:
