@@ -41,17 +41,19 @@ class ColumnTails(FeatureScore):
 
     def terms(self, model, Z):
         columns = Z.reshape(len(Z), -1)
-        found = np.empty(columns.shape)
-        for j, (usual, z) in enumerate(zip(self.sorted_, columns.T, strict=True)):
-            usual = usual[: np.searchsorted(usual, np.nan)]  # those that are known
+        known = np.count_nonzero(~np.isnan(self.sorted_), axis=1)  # in each column
+        low, high = np.empty((2, *columns.shape))
+        for j, (usual, n, z) in enumerate(
+            zip(self.sorted_, known.tolist(), columns.T, strict=True)
+        ):
+            usual = usual[:n]
             # neighbours in it are looked for in the same part of usual: half of the time
-            order = np.argsort(z)
+            order = z.argsort()
             rising = z[order]
-            low = np.searchsorted(usual, rising + JITTER, "right")
-            high = len(usual) - np.searchsorted(usual, rising - JITTER, "left")
-            beyond = 1 + np.minimum(low, high)
-            p = np.minimum(2 * beyond / (1 + len(usual)), 1)
-            found[order, j] = -np.log(p)
+            low[order, j] = usual.searchsorted(rising + JITTER, "right")
+            high[order, j] = n - usual.searchsorted(rising - JITTER, "left")
+        beyond = 1 + np.minimum(low, high)
+        found = -np.log(np.minimum(2 * beyond / (1 + known), 1))
         if hasattr(self, "rarity_"):
             category = ~np.isnan(self.rarity_)
             found[:, category] = -np.log(self.rarity_[category]) * columns[:, category]
