@@ -90,7 +90,7 @@ class Timeline:
         for layer in trainer.fast.layers:
             layer.forward = self.timed("forward", layer.forward)
             layer.backward = self.timed("backward", layer.backward)
-        trainer.optimizer.step = self.timed("Adam", trainer.optimizer.step)
+        trainer.updates.step = self.timed("Adam", trainer.updates.step)
         sums = self.group.sums
         sums.wait = self.timed("waiting", sums.wait)
         self.begin_sum, sums.start = sums.start, self.start_sum

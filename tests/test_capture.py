@@ -317,7 +317,7 @@ CHANGES = {  # of what a callback may change from one epoch to the next
     "weight decay": lambda trainer: setattr(trainer.optimizer, "weight_decay", 0.1),
     "momentum": lambda trainer: setattr(trainer.optimizer, "momentum", 0.1),
     "clipping": lambda trainer: setattr(trainer.optimizer, "clip_norm", 0.01),
-    "frozen layers": lambda trainer: setattr(trainer.optimizer, "ranges", [slice(0, 60)]),
+    "frozen layers": lambda trainer: setattr(trainer.updates, "slices", [slice(0, 60)]),
     "rate": lambda trainer: setattr(trainer.optimizer, "lr", 0.01),
 }
 

@@ -283,12 +283,12 @@ CASES = {  # name -> case(ops, x, n): what a primitive gave or wrote, for n rows
     "add_rows": lambda ops, x, n: written(
         ops.add_rows(x(n, 300), x.integers(9, n), out=x.empty(9, 300))
     ),
-    "sgd": lambda ops, x, n: written(ops.sgd_inplace(x(n), x(n), None, 0.1, 0.0, False)),
+    "sgd": lambda ops, x, n: written(ops.sgd_inplace(x(n), x(n), None, 1, 0.1, 0.0, False)),
     "sgd, momentum": lambda ops, x, n: written(
-        ops.sgd_inplace(x(n), x(n), u := x(n), 0.1, 0.9, False), u
+        ops.sgd_inplace(x(n), x(n), u := x(n), 1, 0.1, 0.9, False), u
     ),
     "sgd, nesterov": lambda ops, x, n: written(
-        ops.sgd_inplace(x(n), x(n), u := x(n), 0.1, 0.9, True), u
+        ops.sgd_inplace(x(n), x(n), u := x(n), 1, 0.1, 0.9, True), u
     ),
     "adam": lambda ops, x, n: written(
         ops.adam_inplace(x(n), x(n), m := x(n), v := x.positive(n), 3, 0.1, 0.9, 0.99, 1e-8), m, v
@@ -489,7 +489,7 @@ def test_adam_and_sgd_read_the_step_and_the_rate_from_the_device(kernel_ops, put
     for t, lr in ((7, 0.01), (put(7), put(0.01))):
         theta, g, m, v = map(put, numbers.astype(dtype))
         kernel_ops.adam_inplace(theta, g, m, v, t, lr, 0.9, 0.999, 1e-8)
-        kernel_ops.sgd_inplace(g, theta, m, lr, 0.9, True)
+        kernel_ops.sgd_inplace(g, theta, m, t, lr, 0.9, True)
         results.append([kernel_ops.to_numpy(x) for x in (theta, g, m, v)])
     np.testing.assert_array_equal(*results)
 

@@ -52,10 +52,6 @@ PRIMITIVES = {
         lambda x: np.array([math.log(sum(math.exp(value) for value in row)) for row in x]),
     ),
     "affine_activation": ((X, W, B[:3], "leaky_relu", (0.2,)), reference.affine_activation),
-    "flush_inplace": (
-        (X, 0.5),
-        lambda x, tiny: reference.each(lambda a: a if abs(a) > tiny else 0.0, x),
-    ),
     "clip": (
         (X, -0.5, 0.8),
         lambda x, low, high: reference.each(lambda a: min(max(a, low), high), x),
@@ -78,7 +74,7 @@ TESTED_AS = {  # the primitives that have tests of their own, below
     "losses": {"mse", "bce", "l1", "huber", "softmax_cross_entropy"},
     "an activation and the bias before it": {"activation_backward_bias"},
     "of GELU": {"gelu_tanh"},
-    "optimisers": {"sgd_inplace", "adam_inplace", "decay_inplace"},
+    "optimisers": {"sgd_inplace", "adam_inplace", "decay_inplace", "flush_inplace"},
     "the start of a step (test_capture)": {"next_batch"},
     "randomness": {"uniform", "normal", "permutation", "keep_mask"},
     "tables (test_tables)": {"present", "fill_missing", "cross_entropy"},

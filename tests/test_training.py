@@ -514,6 +514,19 @@ def test_frozen_ranges_stay_to_the_bit(ops, optimizer):
     assert moved[where].all() and moved.sum() == moved[where].sum()
 
 
+def test_an_optimizer_with_a_step_of_its_own_is_refused():
+    """Which a trainer would never call."""
+
+    class Still(SGD):
+        def step(self, theta, grad):
+            pass
+
+    with pytest.raises(
+        ValueError, match=r"Still\(\): expected `update` alone, got a step of its own"
+    ):
+        small_trainer(optimizer=Still())
+
+
 @pytest.mark.parametrize("loss", losses.REDUCTIONS)
 def test_the_trainer_takes_targets_of_its_own(ops, loss):
     """t given: not an autoencoder; here it learns to negate."""

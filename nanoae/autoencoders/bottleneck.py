@@ -229,7 +229,8 @@ class Adversarial(Noisy):
             self.loss.forward(self.discriminator.forward(both, train=True), is_prior)
             self.discriminator.backward(self.loss.backward())
             self.ops.add_inplace(self.optimizer.t, 1)
-            self.optimizer.apply(self.discriminator.theta, self.discriminator.grad)
+            d = self.discriminator
+            self.optimizer.descend(d.theta, d.grad, *self.optimizer.moments)
         return self.ops.add_inplace(dh, dy)
 
 

@@ -113,7 +113,7 @@ class KernelOps(Kernels):
         return theta
 
     @by_kernel
-    def sgd_inplace(self, theta, grad, velocity, lr, momentum, nesterov):
+    def sgd_inplace(self, theta, grad, velocity, t, lr, momentum, nesterov):
         moments = [] if velocity is None else [velocity]
         if not alike(theta, grad, *moments):
             return NotImplemented

@@ -16,10 +16,6 @@ from nanoae.backend import Array, Ops
 from nanoae.configurable import Configurable, configurable
 from nanoae.spelling import one_of
 
-# Where a gradient has died out (a dead ReLU's), m shrinks by beta a step, down to subnormal numbers, over which a CPU
-# takes ten times as long. From TINY, which moves no weight, 0.9ᵗ does not get there in FLUSH_EVERY steps.
-FLUSH_EVERY = 128
-TINY = 1e-30
 MANY_STEPS = 1 << 40
 
 LearningRate = float | Callable[[int, int], float]
@@ -34,21 +30,17 @@ class Optimizer(Configurable):
 
     bounds: ClassVar = {"lr": "[0, inf)", "weight_decay": "[0, inf)", "clip_norm": "(0, inf)"}
     n_moments = 0
-    rate_scale = 1.0  # of what lr says: less after a training diverged and went back
 
     def __init__(self, lr: LearningRate, weight_decay: float = 0.0, clip_norm: float | None = None):
         self.lr = lr
         self.weight_decay = weight_decay
         self.clip_norm = clip_norm
 
-    def build(
-        self, ops: Ops, theta: Array, total_steps: int = 0, ranges: list[slice] | None = None
-    ) -> Optimizer:
-        """Start afresh. `ranges`: the slices of theta that learn; everything else stays frozen, to the bit."""
+    def build(self, ops: Ops, theta: Array, total_steps: int = 0) -> Optimizer:
+        """Start afresh."""
         self.ops = ops
         self.t = 0
         self.total_steps = total_steps
-        self.ranges = [slice(0, len(theta))] if ranges is None else ranges
         self.moments = [ops.zeros(len(theta), theta.dtype) for _ in range(self.n_moments)]
         return self
 
@@ -56,25 +48,18 @@ class Optimizer(Configurable):
         """theta (P,) <- theta - update(grad (P,)). Clipping scales `grad`."""
         self.rate = self.rate_at(self.t + 1)
         self.t += 1
-        self.apply(theta, grad)
-        self.flush()
+        self.clip(grad)
+        self.descend(theta, grad, *self.moments)
 
-    def apply(self, theta: Array, grad: Array) -> None:
-        """The update of `step` at self.t and self.rate: numbers, or in a recorded step 0-d arrays of the device."""
+    def clip(self, grad: Array) -> None:
         if self.clip_norm is not None:
             self.ops.clip_norm_inplace(grad, self.clip_norm)
-        for where in self.ranges:
-            part = theta[where]
-            g = grad[where]
-            if self.weight_decay:
-                g = self.decay(part, g)
-            self.update(part, g, *(moment[where] for moment in self.moments))
 
-    def flush(self) -> None:
-        """Now and then, what has become too small in the first moment becomes 0."""
-        if self.moments and self.t % FLUSH_EVERY == 0:
-            for where in self.ranges:
-                self.ops.flush_inplace(self.moments[0][where], TINY)
+    def descend(self, theta: Array, grad: Array, *moments: Array) -> None:
+        """Decay and update, at self.t and self.rate."""
+        if self.weight_decay:
+            grad = self.decay(theta, grad)
+        self.update(theta, grad, *moments)
 
     def rate_at(self, t: int) -> float:
         """The learning rate of step t = 1, 2, ...; ValueError for a schedule that gives none."""
@@ -82,7 +67,7 @@ class Optimizer(Configurable):
         if not isinstance(rate, numbers.Real) or not 0 <= rate < math.inf:
             wanted = f"a number >= 0 of {self.lr!r} at step {t}"
             raise ValueError(f"learning_rate: expected {wanted}, got {rate!r}.")
-        return self.rate_scale * float(rate)
+        return float(rate)
 
     def decay(self, theta: Array, grad: Array) -> Array:
         """g + weight_decay · theta, in scratch memory: the network's own grad stays the loss's."""
@@ -111,7 +96,7 @@ class SGD(Optimizer):
 
     def update(self, theta: Array, grad: Array, *moments: Array) -> None:
         m = moments[0] if moments else None
-        self.ops.sgd_inplace(theta, grad, m, self.rate, self.momentum, self.nesterov)
+        self.ops.sgd_inplace(theta, grad, m, self.t, self.rate, self.momentum, self.nesterov)
 
 
 @configurable

@@ -20,8 +20,7 @@ COLUMNS = ("layer", "epoch", "loss", "val_loss", "learning_rate", "seconds")
 
 def learning_rate(trainer: Trainer) -> float:
     """Of the last step, whatever schedule it follows."""
-    optimizer = trainer.optimizer
-    return optimizer.rate_at(max(1, optimizer.t))
+    return trainer.updates.rate_at(max(1, trainer.optimizer.t))
 
 
 class Monitor:

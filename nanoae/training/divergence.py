@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nanoae.training.loop import Trainer
 
 LEAST_SCALE = 2.0**-10  # how far the learning rate is halved before training gives up
+CHECK_EVERY = 128  # steps
 
 
 class NotFiniteError(FloatingPointError):
@@ -81,6 +82,19 @@ def check(trainer: Trainer, loss: float) -> None:
         stop(trainer, loss)
 
 
+def until_check(t: int) -> int:
+    """Steps from step t to the next one after which moments are looked at: soon at first, then every CHECK_EVERY."""
+    power = (1 << t.bit_length()) - t
+    return min(power, CHECK_EVERY - t % CHECK_EVERY)
+
+
+def check_now_and_then(trainer: Trainer) -> None:
+    """`check_moments` after such a step, where reading them is free."""
+    t = trainer.optimizer.t
+    if until_check(t - 1) == 1 and trainer.ops.peek(0.0) is not None:
+        check_moments(trainer)
+
+
 def check_moments(trainer: Trainer) -> None:
     """Raise NotFiniteError if Adam's v, the mean of g², is infinite because g² once overflowed. Such a weight no longer
     learns, and the loss does not show it."""
@@ -102,11 +116,11 @@ def epoch_or_again(trainer: Trainer, x: Array, t: Array | None, scale: float) ->
         try:
             return trainer.epoch(x, t, scale)
         except NotFiniteError as error:
-            rate_scale = trainer.optimizer.rate_scale / 2
+            rate_scale = trainer.updates.rate_scale / 2
             if trainer.good is None or rate_scale < LEAST_SCALE:
                 raise
             state.restore(trainer, *trainer.good)
-            trainer.optimizer.rate_scale = rate_scale
+            trainer.updates.rate_scale = rate_scale
             warnings.warn(
                 f"{error} Going back to the end of epoch {trainer.at.epoch}, at {rate_scale:g} of the learning rate",
                 stacklevel=5,

@@ -143,7 +143,7 @@ class KFAC(SGD):
         self.factor_every = factor_every
         self.inverse_every = inverse_every
 
-    def step(self, theta: Array, grad: Array) -> None:
+    def descend(self, theta: Array, grad: Array, *moments: Array) -> None:
         raise RuntimeError(
             f"{self}: expected nanoae.training.kfac.KFACTrainer, which has access to the layers."
         )
@@ -173,7 +173,7 @@ class KFACTrainer(Trainer):
         for layer in network.layers:
             linear = type(layer) is Linear or not layer.params
             require(linear, "parameters of Linear layers alone", layer)
-        learning = sum(len(network.theta[part]) for part in self.optimizer.ranges)
+        learning = sum(len(network.theta[part]) for part in self.updates.slices)
         require(learning == len(network.theta), "all layers to learn", "some that are frozen")
         layers = [
             FactorTap(layer) if isinstance(layer, Linear) else layer for layer in network.layers
@@ -191,8 +191,10 @@ class KFACTrainer(Trainer):
         optimizer = self.optimizer
         network = self.network
         loss = self.gradient(x, t)
-        self.precondition(optimizer.rate_at(optimizer.t + 1))
-        SGD.step(optimizer, network.theta, network.grad)
+        optimizer.rate = self.updates.rate_at(optimizer.t + 1)
+        self.precondition(optimizer.rate)
+        optimizer.t += 1
+        SGD.descend(optimizer, network.theta, network.grad, *optimizer.moments)
         return loss
 
     def is_full(self, x: Array) -> bool:

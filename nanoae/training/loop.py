@@ -15,7 +15,7 @@ from nanoae.backend import Array, Reused, ThreadState
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.norm import BatchNorm
-from nanoae.engine.optim import FLUSH_EVERY, Optimizer
+from nanoae.engine.optim import Optimizer
 from nanoae.progress import progress
 from nanoae.spelling import one_of
 from nanoae.training import divergence, fusion, stop
@@ -25,6 +25,7 @@ from nanoae.training.evaluation import evaluate
 from nanoae.training.order import windows
 from nanoae.training.runner import RowWindow, StepRunner, repeatable
 from nanoae.training.state import Arrays, Facts, Position
+from nanoae.training.updates import Updates
 
 History = dict[str, list[float]]
 Callback = Callable[["Trainer", dict[str, float]], object]
@@ -105,7 +106,8 @@ class Trainer(Reused):
         self.rows = rows
         self.loss = loss.build(self.ops, network.dtype)
         steps = epochs * math.ceil((rows - self.too_few(rows)) / self.batch_size)
-        self.optimizer = optimizer.build(self.ops, network.theta, steps, trainable)
+        self.optimizer = optimizer.build(self.ops, network.theta, steps)
+        self.updates = Updates(network, self.optimizer, trainable)
         self.order = np.random.default_rng(seed)
         self.patience = patience
         self.callbacks = callbacks
@@ -139,7 +141,7 @@ class Trainer(Reused):
     def step(self, x: Array, t: Array) -> Array:
         """One update on a batch; the loss before it, a 0-d array. Nothing is updated where `gradient` raises."""
         loss = self.gradient(x, t)
-        self.optimizer.step(self.network.theta, self.network.grad)
+        self.updates.step()
         return loss
 
     def batch(self, rows: Array, x: Array, t: Array | None, scale: float) -> tuple[Array, Array]:
@@ -214,9 +216,7 @@ class Trainer(Reused):
         done += self.steps_before
         self.at.step = done
         self.total = total
-        t = self.optimizer.t
-        if (t & (t - 1) == 0 or t % FLUSH_EVERY == 0) and self.ops.peek(0.0) is not None:
-            divergence.check_moments(self)
+        divergence.check_now_and_then(self)
         self.check_stop()
         if self.checkpoints is not None and self.checkpoints.due(done):
             self.checkpoints.save(self, asked=True)
@@ -225,8 +225,8 @@ class Trainer(Reused):
         """Steps until something else is to be done, whatever the time is then."""
         done += self.steps_before
         every = self.checkpoints.steps if self.checkpoints is not None else None
-        power = (1 << self.optimizer.t.bit_length()) - self.optimizer.t
-        return min(power, every - done % every) if every else power
+        until = divergence.until_check(self.optimizer.t)
+        return min(until, every - done % every) if every else until
 
     def evaluate(self, x: Array, t: Array | None = None, scale: float = 1.0) -> float:
         """The mean loss over x (N, ...): `evaluate` with this network and loss."""

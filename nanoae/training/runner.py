@@ -18,7 +18,6 @@ import numpy as np
 from nanoae.backend import Array
 from nanoae.configurable import config_snapshot, kinds_in
 from nanoae.engine.network import Sequential
-from nanoae.engine.optim import FLUSH_EVERY
 from nanoae.training import divergence
 from nanoae.training.fusion import has_methods
 
@@ -89,7 +88,7 @@ class StepRunner:
         batch = self.batch_size
         steps = -(-n // batch)
         before = optimizer.t - window.done
-        rates = [optimizer.rate_at(before + 1 + i) for i in range(steps)]
+        rates = [trainer.updates.rate_at(before + 1 + i) for i in range(steps)]
         data = tuple(map(ops.identity, window.data))
         good_for = (data, settings(trainer), threading.get_ident())
         if good_for != self.good_for or n > len(self.order):
@@ -122,9 +121,8 @@ class StepRunner:
             while len(rows := self.rows_of_step(window)):
                 fetched = self.fetch(window, trainer.local_rows(rows))
                 same = max(whole - window.done, 1)  # steps left with this many rows
-                until_flush = FLUSH_EVERY - optimizer.t % FLUSH_EVERY
                 until_due = trainer.until_due(window.done)
-                times = 1 if fetched else min(same, AT_A_TIME, until_flush, until_due)
+                times = 1 if fetched else min(same, AT_A_TIME, until_due)
                 optimizer.t = self.t
                 optimizer.rate = self.rate
                 step = functools.partial(self.step, trainer, len(rows), *window.data)
@@ -135,13 +133,12 @@ class StepRunner:
                     trainer.at.step = trainer.steps_before + window.done
                     trainer.total = self.total
                     divergence.stop(trainer, self.repeated.met)
-                optimizer.flush()
                 trainer.between_steps(window.done, self.total)
         except BaseException:
             optimizer.t = int(self.ops.to_numpy(self.clock)[1])
             raise
         finally:
-            optimizer.rate = optimizer.rate_at(max(optimizer.t, 1))
+            optimizer.rate = trainer.updates.rate_at(max(optimizer.t, 1))
         return self.total
 
     def step(self, trainer: Trainer, n: int, *data: Any) -> None:
@@ -150,7 +147,7 @@ class StepRunner:
         rows = trainer.local_rows(self.rows[:n])
         batch = trainer.batch(rows, *data)
         loss = trainer.gradient(*batch)
-        trainer.optimizer.apply(trainer.network.theta, trainer.network.grad)
+        trainer.updates.apply()
         self.ops.axpby_inplace(self.total, float(n), loss, 1.0)
 
     def fetch(self, window: RowWindow, rows: np.ndarray) -> bool:
@@ -167,7 +164,7 @@ def repeatable(trainer: Trainer) -> bool:
     ops = trainer.ops
     if not ops.repeats:
         return False
-    parts = trainer, *trainer.network.layers, trainer.loss, trainer.optimizer
+    parts = trainer, *trainer.network.layers, trainer.loss, trainer.optimizer, trainer.updates
     if any(map(has_methods, parts)):
         return False
     kinds = type(trainer), *kinds_in(settings(trainer))
@@ -184,7 +181,7 @@ def settings(trainer: Trainer) -> Any:
     own.pop("lr", None)
     frozen = [getattr(layer, "frozen", None) for layer in layers]
     parts = config_snapshot([*layers, trainer.loss])
-    return parts, frozen, kind, own, str(optimizer.ranges)
+    return parts, frozen, kind, own, str(trainer.updates.slices)
 
 
 def largest_product(network: Sequential, rows: int) -> int:

@@ -74,7 +74,7 @@ def take(trainer: Trainer) -> tuple[Facts, Arrays]:
         "history": {name: list(values) for name, values in trainer.history.items()},
         "t": trainer.optimizer.t,
         "lr": None if callable(lr) else float(lr),
-        "rate_scale": trainer.optimizer.rate_scale,
+        "rate_scale": trainer.updates.rate_scale,
         "order": trainer.drawn_from if within else ops.generator_state(trainer.order),
         "noise": ops.generator_state(trainer.network.layers[0].generator),
         "good": good and good[0],
@@ -129,7 +129,7 @@ def restore(trainer: Trainer, facts: Facts, arrays: Arrays) -> None:
     trainer.history.clear()
     trainer.history.update(facts["history"])
     optimizer.t = facts["t"]
-    optimizer.rate_scale = facts["rate_scale"]
+    trainer.updates.rate_scale = facts["rate_scale"]
     if facts["lr"] is not None:
         optimizer.lr = facts["lr"]
     ops.set_generator_state(trainer.order, facts["order"])
