@@ -425,6 +425,24 @@ def test_a_loss_that_has_no_rows_is_no_weighted_one():
         nanoae.Weighted(nanoae.SoftmaxCrossEntropy(ignore=0))
 
 
+def test_a_loss_of_ones_own_says_what_its_elements_cost():
+    """Also where it is a kind of one that is known."""
+
+    class Cubed(nanoae.MSE):
+        def elements(self, y, t):
+            return abs(y - t) ** 3
+
+    class Unsaid(nanoae.engine.losses.Loss):
+        pass
+
+    loss = nanoae.Weighted(Cubed("sum")).build(nanoae.get_ops("numpy"), "float64")
+    y = np.array([[1.0, 2.0], [3.0, 4.0]])
+    targets = np.array([[0.0, 0.0, 10.0], [0.0, 0.0, 1.0]])  # and weights
+    assert loss.forward(y, targets) == 10 * (1 + 8) + 27 + 64
+    with pytest.raises(ValueError, match="a cost of each row by itself"):
+        nanoae.Weighted(Unsaid())
+
+
 @pytest.mark.parametrize(
     "model", [Autoencoder(2, (4,), **SHORT), nanoae.PCA(2)], ids=["autoencoder", "pca"]
 )

@@ -19,6 +19,7 @@ from nanoae.backend import Array
 from nanoae.backend.codes import LOGVAR_MAX
 from nanoae.blocks import blocks
 from nanoae.engine.losses import Loss
+from nanoae.training.costs import elements
 from nanoae.training.evaluation import rows_at_a_time
 from nanoae.training.loop import Trainer
 
@@ -163,7 +164,7 @@ class Variational(NetworkEstimator):
 
 def costs_of_rows(loss: Loss, y: Array, t: Array) -> Array:
     """weight · what each row costs, summed over its features, (N,)."""
-    costs = loss.elements(y, t).reshape(len(y), -1)
+    costs = elements(loss, y, t).reshape(len(y), -1)
     return loss.weight * costs.sum(axis=1)
 
 

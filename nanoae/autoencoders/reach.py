@@ -14,7 +14,18 @@ from nanoae.autoencoders.penalty import Penalty
 from nanoae.autoencoders.table_losses import Masked, Mixed, Weighted
 from nanoae.data.maximum import way_to
 from nanoae.engine import losses
-from nanoae.engine.activations import Elementwise, Identity, Sigmoid
+from nanoae.engine.activations import (
+    ELU,
+    GELU,
+    Elementwise,
+    Identity,
+    LeakyReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Tanh,
+)
 from nanoae.engine.layers import Dropout, Layer
 from nanoae.engine.losses import BCE, Loss
 from nanoae.engine.network import Sequential
@@ -85,15 +96,33 @@ range_of.register(TimeDistributed, lambda layer, *ends: range_of(layer.layer, *e
 range_of.register(GRU, lambda layer, *ends: (-1, 1))  # h[t] lies between h[t-1] and a tanh
 
 
-@range_of.register
-def _(layer: Elementwise, low: float, high: float) -> Range:
-    if layer.ends is None:
+ENDS: dict[type, Any] = {  # the least and the largest y
+    ReLU: lambda layer: (0.0, math.inf),
+    LeakyReLU: lambda layer: (-math.inf if layer.slope else 0.0, math.inf),
+    ELU: lambda layer: (-layer.alpha, math.inf),
+    Sigmoid: lambda layer: (0.0, 1.0),
+    Tanh: lambda layer: (-1.0, 1.0),
+    Softplus: lambda layer: (0.0, math.inf),
+    Elementwise: lambda layer: getattr(layer, "ends", None),  # one of your own may have some, too
+    GELU: lambda layer: (-0.170041, math.inf),
+    SiLU: lambda layer: (-0.278465, math.inf),
+}
+FALLING = GELU, SiLU  # to the least one; behind it they rise, as all others do everywhere
+
+
+def between(ends: Any, layer: Elementwise, low: float, high: float) -> Range:
+    found = ends(layer)
+    if found is None:
         return UNBOUNDED
-    least, most = layer.ends
+    least, most = found
     at_high = value(layer, high, most)
-    if layer.rises:
-        return value(layer, low, least), at_high
-    return least, max(value(layer, low, most), at_high)
+    if isinstance(layer, FALLING) or not getattr(layer, "rises", True):
+        return least, max(value(layer, low, most), at_high)
+    return value(layer, low, least), at_high
+
+
+for kind, ends in ENDS.items():
+    range_of.register(kind, functools.partial(between, ends))
 
 
 def value(layer: Elementwise, x: float, end: float) -> float:

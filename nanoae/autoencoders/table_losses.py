@@ -10,6 +10,7 @@ from typing import Any
 from nanoae.backend import Array, Ops, Shape
 from nanoae.configurable import configurable
 from nanoae.engine.losses import Loss, SoftmaxCrossEntropy, get
+from nanoae.training import costs
 
 
 @configurable
@@ -116,7 +117,7 @@ class Wrapping(Loss):
         return self.inner.scale(shape)
 
     def elements(self, y: Array, t: Array) -> Array:
-        return self.inner.elements(y, t)
+        return costs.elements(self.inner, y, t)
 
     def predict(self, y: Array, out: Array) -> Array:
         return self.inner.predict(y, out)
@@ -131,7 +132,7 @@ class Masked(Wrapping):
     """
 
     def __init__(self, loss: str | Loss = "mse") -> None:
-        if get(loss).neutral is None:
+        if costs.neutral(get(loss)) is None:
             raise ValueError(f"Masked: expected mse, bce, l1, huber or a Mixed loss, got {loss!r}.")
         super().__init__(loss)
 
@@ -140,9 +141,9 @@ class Masked(Wrapping):
         y0 = self.buffer("y", y.shape)
         t0 = self.buffer("t", y.shape)
         share = self.share(t, y0) if self.reduction == "mean" else None
-        neutrals = self.inner.neutral or ()
-        for x, neutral, buffer in zip((y, t), neutrals, (y0, t0), strict=True):
-            ops.fill_missing(x, t, neutral, out=buffer)
+        neutral = costs.neutral(self.inner) or ()
+        for x, number, buffer in zip((y, t), neutral, (y0, t0), strict=True):
+            ops.fill_missing(x, t, number, out=buffer)
         if share is None:
             return self.inner.value(y0, t0, scale, out)
         loss = self.inner.value(y0, t0, self.weight, out)
@@ -189,15 +190,16 @@ class Weighted(Wrapping):
         return self.ops.call(self.cost, y, t, w, scale)
 
     def cost(self, y: Array, t: Array, w: Array, scale: float) -> Array:
-        costs = self.inner.elements(y, t)
         inner = self.inner
+        elements = costs.elements(inner, y, t)
         factor = scale
         if isinstance(inner, Masked):
-            self.ops.fill_missing(costs, costs, 0.0, out=costs)  # what is not known costs nothing
+            # what is not known costs nothing
+            self.ops.fill_missing(elements, elements, 0.0, out=elements)
             if inner.reduction == "mean":
                 factor = inner.weight * inner.share(t, inner.buffer("y", t.shape))
-        costs = costs.reshape(len(y), -1)
-        return factor * (w * costs.sum(axis=1)).sum()
+        of_rows = elements.reshape(len(y), -1).sum(axis=1)
+        return factor * (w * of_rows).sum()
 
     def unpacked(self, y: Array, t: Array) -> Array:
         """The inner loss's targets (N, ...) of t (N, D)."""
@@ -217,4 +219,4 @@ def weighable(loss: Any) -> bool:
         and loss.reduction == "mean"
     ):
         return False  # it divides by how many targets count in the whole batch
-    return type(loss).elements is not Loss.elements
+    return costs.has_elements(loss)

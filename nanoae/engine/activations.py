@@ -6,7 +6,6 @@ A new one is a class here, a primitive and its backward in `backend/activations.
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -21,17 +20,10 @@ class Elementwise(Layer):
 
     primitive   "elu" stands for ops.elu(x, alpha, out) and ops.elu_backward(dy, kept, alpha, out); alpha has `bounds`
     kept        what the backward needs: "y", where f' is a function of y, or "x"
-    ends        the least and the largest y; None: not known. Where they are, f `rises` everywhere, or else it falls to
-                the least one and rises behind it
     """
 
     primitive = ""
     kept = "y"
-    rises = True
-
-    @property
-    def ends(self) -> tuple[float, float] | None:
-        return None
 
     @property
     def settings(self) -> tuple[float, ...]:
@@ -73,7 +65,6 @@ class ReLU(Elementwise):
     """y = max(x, 0),  dx = dy · [y > 0]."""
 
     primitive = "relu"
-    ends = (0.0, math.inf)
 
 
 @configurable
@@ -85,10 +76,6 @@ class LeakyReLU(Elementwise):
 
     slope: float = 0.01
 
-    @property
-    def ends(self) -> tuple[float, float]:
-        return -math.inf if self.slope else 0.0, math.inf
-
 
 @configurable
 class ELU(Elementwise):
@@ -99,30 +86,23 @@ class ELU(Elementwise):
 
     alpha: float = 1.0
 
-    @property
-    def ends(self) -> tuple[float, float]:
-        return -self.alpha, math.inf
-
 
 class Sigmoid(Elementwise):
     """y = 1 / (1 + e⁻ˣ),  dx = dy · y (1 - y)."""
 
     primitive = "sigmoid"
-    ends = (0.0, 1.0)
 
 
 class Tanh(Elementwise):
     """y = tanh x,  dx = dy · (1 - y²)."""
 
     primitive = "tanh"
-    ends = (-1.0, 1.0)
 
 
 class Softplus(Elementwise):
     """y = log(1 + eˣ),  dx = dy · sigmoid(x) = dy · (1 - e⁻ʸ)."""
 
     primitive = "softplus"
-    ends = (0.0, math.inf)
 
 
 class GELU(Elementwise):
@@ -134,8 +114,6 @@ class GELU(Elementwise):
 
     primitive = "gelu"
     kept = "x"
-    ends = (-0.170041, math.inf)
-    rises = False
 
 
 class SiLU(Elementwise):
@@ -143,8 +121,6 @@ class SiLU(Elementwise):
 
     primitive = "silu"
     kept = "x"
-    ends = (-0.278465, math.inf)
-    rises = False
 
 
 KINDS = (Identity, ReLU, LeakyReLU, ELU, Sigmoid, Tanh, Softplus, GELU, SiLU)

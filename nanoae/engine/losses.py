@@ -25,14 +25,10 @@ REDUCTIONS = ("mean", "batch", "sum")
 
 
 class Loss(Reused, Configurable):
-    """The base. A subclass gives `value`: the loss, with its gradient written to `out`. Two more are optional:
-
-    elements   what each element costs, in y's shape: for rows that count more or less (`Weighted`) and costs of rows
-    neutral    (y, t) that cost nothing, two numbers: for targets with gaps (`Masked`)
-    """
+    """The base. A subclass gives `value`: the loss, with its gradient written to `out`. What rows that count more or
+    less, and targets with gaps, ask of one is in `training/costs.py`."""
 
     ops: Ops
-    neutral: tuple[float, float] | None = None
     dy = ThreadLocal()  # of the last forward
 
     def __init__(self, reduction: str = "mean", weight: float = 1.0):
@@ -75,10 +71,6 @@ class Loss(Reused, Configurable):
         """The loss; its gradient goes to `out`."""
         raise NotImplementedError
 
-    def elements(self, y: Array, t: Array) -> Array:
-        """The loss of each element, before the factor and the sum."""
-        raise NotImplementedError
-
     def predict(self, y: Array, out: Array) -> Array:
         """What a network trained on this loss means by y: y itself, or the sigmoid of a logit."""
         return y
@@ -87,13 +79,8 @@ class Loss(Reused, Configurable):
 class MSE(Loss):
     """scale · Σ (y - t)²,  dy = 2 scale (y - t)."""
 
-    neutral: tuple[float, float] | None = (0.0, 0.0)
-
     def value(self, y: Array, t: Array, scale: float, out: Array) -> Array:
         return self.ops.mse(y, t, scale, out=out)
-
-    def elements(self, y: Array, t: Array) -> Array:
-        return (y - t) ** 2
 
 
 @configurable
@@ -104,7 +91,6 @@ class GaussianNLL(MSE):
     The variance is fixed, one for all elements: how far off a reconstruction is expected to be, squared.
     """
 
-    neutral = None
     bounds: ClassVar = {"variance": "(0, inf)"}
 
     variance: float = 1.0
@@ -119,9 +105,6 @@ class GaussianNLL(MSE):
         loss = super().value(y, t, scale / (2 * self.variance), out)
         return self.ops.call(operator.add, loss, scale * math.prod(y.shape) * self.constant)
 
-    def elements(self, y: Array, t: Array) -> Array:
-        return super().elements(y, t) / (2 * self.variance) + self.constant
-
 
 class BCE(Loss):
     """Binary cross-entropy of logits z against t in [0, 1]: scale · Σ softplus(z) - t z,  dz = scale (sigmoid(z) - t).
@@ -130,13 +113,8 @@ class BCE(Loss):
     trains on it ends in the logit; `predict` gives y.
     """
 
-    neutral = (1e3, 1.0)  # where softplus(-z) is 0, however it is computed
-
     def value(self, y: Array, t: Array, scale: float, out: Array) -> Array:
         return self.ops.bce(y, t, scale, out=out)
-
-    def elements(self, y: Array, t: Array) -> Array:
-        return self.ops.softplus(y) - t * y
 
     def predict(self, y: Array, out: Array) -> Array:
         return self.ops.sigmoid(y, out=out)
@@ -145,13 +123,8 @@ class BCE(Loss):
 class L1(Loss):
     """scale · Σ |y - t|,  dy = scale · sign(y - t), 0 at 0."""
 
-    neutral = (0.0, 0.0)
-
     def value(self, y: Array, t: Array, scale: float, out: Array) -> Array:
         return self.ops.l1(y, t, scale, out=out)
-
-    def elements(self, y: Array, t: Array) -> Array:
-        return abs(y - t)
 
 
 @configurable
@@ -161,7 +134,6 @@ class Huber(Loss):
     dy = scale · clip(y - t, -delta, delta).
     """
 
-    neutral = (0.0, 0.0)
     bounds: ClassVar = {"delta": "(0, inf)"}
 
     delta: float = 1.0
@@ -170,11 +142,6 @@ class Huber(Loss):
 
     def value(self, y: Array, t: Array, scale: float, out: Array) -> Array:
         return self.ops.huber(y, t, self.delta, scale, out=out)
-
-    def elements(self, y: Array, t: Array) -> Array:
-        r = abs(y - t)
-        inside = r.clip(max=self.delta)  # h(r) = c r - c² / 2 with c = min(|r|, delta)
-        return inside * (r - inside / 2)
 
 
 @configurable
@@ -217,12 +184,6 @@ class SoftmaxCrossEntropy(Loss):
                 share = self.ops.share_of(len(t), self.ops.sum(counts))
                 self.ops.scale_inplace(counts, share)
         return self.ops.softmax_cross_entropy(y, t, scale, out=out, weights=counts)
-
-    def elements(self, y: Array, t: Array) -> Array:
-        right = self.ops.empty((t.size, 1), y.dtype)
-        self.ops.take_steps(y.reshape(t.size, -1, 1), t.reshape(-1), out=right)
-        nats = self.ops.log_sum_exp(y) - right.reshape(t.shape)
-        return nats if self.ignore is None else nats * (t != self.ignore)
 
     def predict(self, y: Array, out: Array) -> Array:
         return self.ops.softmax(y, out=out)

@@ -14,6 +14,7 @@ from nanoae.trace.check import Check, Slopes, compare
 from nanoae.trace.experiment import Experiment
 from nanoae.trace.formula import formula
 from nanoae.trace.number import Cell, Number, NumberOps, Term, terms
+from nanoae.training.costs import elements
 
 PARTS = -1  # in place of the number of an array: the cell is one of the step's parts
 
@@ -213,4 +214,4 @@ def attempt(work: Callable[..., Any], *arguments: Any) -> Any:
 
 def total(loss: Any, y: Any, t: Any) -> Any:
     """The loss as the sum over its elements."""
-    return loss.scale(y.shape) * loss.elements(y, t).sum()
+    return loss.scale(y.shape) * elements(loss, y, t).sum()

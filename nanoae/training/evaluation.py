@@ -9,6 +9,7 @@ import numpy as np
 from nanoae.backend import Array
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
+from nanoae.training.costs import elements
 
 # Rows per forward outside training: large enough for BLAS, small enough to stay in cache
 EVALUATION_ROWS = 2048
@@ -55,8 +56,7 @@ def evaluate(
         if weights is None:
             total = total + loss.forward(y, target) * len(batch)
         elif np.isfinite(network.ops.to_numpy(y)).all():
-            elements = network.ops.to_numpy(loss.elements(y, target))
-            costs = elements.reshape(len(batch), -1)
+            costs = network.ops.to_numpy(elements(loss, y, target)).reshape(len(batch), -1)
             present = ~np.isnan(costs)
             w = weights[start : start + rows]
             total += float(w @ np.nansum(costs, axis=1, dtype=np.float64))

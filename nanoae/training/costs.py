@@ -1,0 +1,68 @@
+"""Costs: what each element of an output costs, before a loss takes their sum: for rows that count more or less, for the
+costs of single rows, and for targets with gaps.
+
+A loss of one's own says two things about that, if it can:
+
+elements   a method of (y, t): what each element costs, in y's shape
+neutral    (y, t) that cost nothing, two numbers
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nanoae.backend import Array
+from nanoae.engine.losses import BCE, L1, MSE, GaussianNLL, Huber, Loss, SoftmaxCrossEntropy
+
+
+def huber(loss: Huber, y: Array, t: Array) -> Array:
+    r = abs(y - t)
+    inside = r.clip(max=loss.delta)  # h(r) = c r - c² / 2 with c = min(|r|, delta)
+    return inside * (r - inside / 2)
+
+
+def softmax_cross_entropy(loss: SoftmaxCrossEntropy, y: Array, t: Array) -> Array:
+    right = loss.ops.empty((t.size, 1), y.dtype)
+    loss.ops.take_steps(y.reshape(t.size, -1, 1), t.reshape(-1), out=right)
+    nats = loss.ops.log_sum_exp(y) - right.reshape(t.shape)
+    return nats if loss.ignore is None else nats * (t != loss.ignore)
+
+
+ELEMENTS: dict[type, Any] = {
+    MSE: lambda loss, y, t: (y - t) ** 2,
+    GaussianNLL: lambda loss, y, t: (y - t) ** 2 / (2 * loss.variance) + loss.constant,
+    BCE: lambda loss, y, t: loss.ops.softplus(y) - t * y,
+    L1: lambda loss, y, t: abs(y - t),
+    Huber: huber,
+    SoftmaxCrossEntropy: softmax_cross_entropy,
+}
+NEUTRAL: dict[type, Any] = {kind: (0.0, 0.0) for kind in (MSE, L1, Huber)} | {
+    BCE: (1e3, 1.0),  # where softplus(-z) is 0, however it is computed
+    GaussianNLL: None,
+}
+
+
+def found(loss: Loss, name: str, known: dict[type, Any]) -> Any:
+    """What the class of a loss has of this name, or what is known of it, whichever is nearer to it; else None."""
+    for kind in type(loss).__mro__:
+        if name in vars(kind):
+            return vars(kind)[name]
+        if kind in known:
+            return known[kind]
+    return None
+
+
+def has_elements(loss: Loss) -> bool:
+    return found(loss, "elements", ELEMENTS) is not None
+
+
+def elements(loss: Loss, y: Array, t: Array) -> Array:
+    """What each element costs, in y's shape, or a column or a target of it."""
+    if not has_elements(loss):
+        raise loss.mistake("a method elements(y, t)", "none")
+    return found(loss, "elements", ELEMENTS)(loss, y, t)
+
+
+def neutral(loss: Loss) -> Any:
+    """(y, t) that cost nothing, or None."""
+    return found(loss, "neutral", NEUTRAL)
