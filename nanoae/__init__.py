@@ -1,4 +1,4 @@
-"""nanoae: autoencoders on a from-scratch engine: every forward and backward by hand, on NumPy and on CuPy."""
+"""nanoae: autoencoders on an engine written from scratch, with every gradient derived by hand, on NumPy and CuPy."""
 
 from typing import TYPE_CHECKING
 
@@ -203,7 +203,7 @@ __all__ = [
 ]
 
 
-LATER = {  # rooms that most programs do without: imported when one of these names is asked for
+LATER = {  # imported on first access: most programs do not need them
     "BestCheckpoint": "nanoae.training.callbacks:BestCheckpoint",
     "CSVLog": "nanoae.training.callbacks:CSVLog",
     "GradientReport": "nanoae.trace.gradcheck:GradientReport",
@@ -229,7 +229,7 @@ LATER = {  # rooms that most programs do without: imported when one of these nam
 
 def __getattr__(name: str):
     if name in LATER:
-        import pkgutil  # here, for `import nanoae` would pay for it
+        import pkgutil  # imported here to keep `import nanoae` fast
 
         return pkgutil.resolve_name(LATER[name])
     if name not in CLASSES or CLASSES[name] not in __all__:

@@ -1,4 +1,4 @@
-"""`python -m nanoae` is the `nanoae` command."""
+"""Run the `nanoae` command as `python -m nanoae`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Blocks: what is too large to be looked at at once, a part at a time."""
+"""Blocks: process data that is too large to process at once in parts."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from nanoae.whole_file import whole_file
 
 
 def blocks(n: int, length: int) -> list[slice]:
-    """0 .. n-1 in slices of this length, the last as long as is left."""
+    """Split 0 .. n-1 into slices of the given length; the last one may be shorter."""
     return [slice(start, min(start + length, n)) for start in range(0, n, length)]
 
 
 def ahead(items: Iterator[Any]) -> Iterator[Any]:
-    """The same, one of them made ahead by a thread."""
-    from concurrent.futures import ThreadPoolExecutor  # here, for `import nanoae` would pay for it
+    """Yield the items, with the next one always being computed in a background thread."""
+    from concurrent.futures import ThreadPoolExecutor  # imported here to keep `import nanoae` fast
 
     end = object()
     with ThreadPoolExecutor(1, "rows", work_for, (caller(),)) as thread:
@@ -30,7 +30,7 @@ def ahead(items: Iterator[Any]) -> Iterator[Any]:
 
 
 def write_npy(path: str | Path, rows: int, parts: Iterator[np.ndarray]) -> tuple[int, ...]:
-    """So many rows, which come in parts (n, ...), as a .npy file; the shape of all."""
+    """Write `rows` rows, given in parts (n, ...), to a .npy file. Return the shape of the whole array."""
     with whole_file(path) as file:
         shape: tuple[int, ...] = ()
         for part in parts:

@@ -1,4 +1,4 @@
-"""Columns: lines of cells, one below the other, as text."""
+"""Columns: align lines of cells for printing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 
 def columns(lines: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Each line as text, its cells as wide as the widest of their column."""
+    """Yield each line as text, with every cell padded to the width of its column."""
     widths = []
     for column in zip(*lines, strict=True):
         widths.append(max(map(len, column)))

@@ -1,7 +1,7 @@
-"""Configurable: what layers, losses, optimisers and schedules have in common: a constructor that only stores.
+"""Configurable: the base of layers, losses, optimisers and schedules, whose constructors only store their arguments.
 
-So each can print itself, be written as JSON and be built again. Saved models, copies in another precision and
-scikit-learn's `clone` all use this one mechanism.
+An object that only stores its arguments can be printed, written as JSON and built again. Saved models, copies in
+another precision and scikit-learn's `clone` all use this one mechanism.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ else:
 
 T = TypeVar("T", bound=type)
 KINDS = {"int": "a whole number", "float": "a number", "bool": "True or False"}
-DEEPEST = 32  # parts and lists within each other that a file may hold
+DEEPEST = 32  # levels of nested parts and lists allowed in a file
 
 
 class Configurable:
-    """The base of everything that is described by its constructor's arguments. Those annotated as int or float have to
-    be numbers, and in their range where there is one: ValueError otherwise.
+    """Base class of objects that are described by their constructor's arguments.
 
-    bounds   argument -> where a number has to lie, as {"p": "[0, 1)"}
+    Arguments annotated as int, float or bool are checked, and so are the ranges in `bounds`: ValueError otherwise.
+
+    bounds   argument -> the interval its value must lie in, for example {"p": "[0, 1)"}
     """
 
     bounds: ClassVar[dict[str, str]] = {}
@@ -53,7 +54,7 @@ class Configurable:
             cls.__init__ = checked(cls.__init__, cls.bounds)  # type: ignore[method-assign]
 
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments, as stored; AttributeError for one that is not."""
+        """Return the constructor's arguments as stored. Raise AttributeError if the constructor did not store one."""
         kind = type(self)
         for name in arguments(kind):  # type: ignore[arg-type]
             if not hasattr(self, name):
@@ -63,11 +64,11 @@ class Configurable:
         return {name: getattr(self, name) for name in arguments(kind)}  # type: ignore[arg-type]
 
     def learned(self) -> dict[str, Any]:
-        """What a `fit` left, by name: the attributes that end in "_"."""
+        """Return what `fit` learned, by name: the attributes that end in "_"."""
         return {name: value for name, value in vars(self).items() if name.endswith("_")}
 
     def mistake(self, expected: str, got: object, hint: str = "") -> ValueError:
-        """As all mistakes are told: whose it is, what was expected, what came, and what to do."""
+        """Return a ValueError in the standard form: who, what was expected, what was given, and what to do."""
         return ValueError(f"{self}: expected {expected}, got {got}.{hint and f' {hint}'}")
 
     def __repr__(self) -> str:
@@ -83,7 +84,7 @@ class Configurable:
 
 @dataclass_transform()
 def configurable(kind: T) -> T:
-    """A Configurable whose fields are its constructor's arguments: a dataclass."""
+    """Class decorator: make a Configurable a dataclass, whose fields are its constructor's arguments."""
     cls: Any = dataclasses.dataclass(eq=False, repr=False)(kind)
     bounds: dict[str, str] = {}
     for base in reversed(cls.__mro__):
@@ -93,7 +94,7 @@ def configurable(kind: T) -> T:
 
 
 def checked(init: Any, bounds: dict[str, str]) -> Any:
-    """A constructor that says which argument is no number or flag, where it is annotated as one, or out of range."""
+    """Wrap a constructor so that it refuses arguments of the wrong kind (int, float, bool) or out of range."""
     annotated = inspect.get_annotations(init).items()
     kinds = {name: kind for name, kind in annotated if kind in KINDS}
     intervals = {name: Interval(ends) for name, ends in bounds.items()}
@@ -109,7 +110,7 @@ def checked(init: Any, bounds: dict[str, str]) -> Any:
             if old in kwargs and new not in kwargs:
                 warn_former(f"{type(self).__name__}: {old}", new)
                 kwargs[new] = kwargs.pop(old)
-        signature = inspect.signature(init)  # here, for `import nanoae` would pay for it
+        signature = inspect.signature(init)  # computed here to keep `import nanoae` fast
         given = signature.bind(self, *args, **kwargs).arguments
         numbers = {name: given[name] for name in kinds if name in given}
         for name, value in numbers.items():
@@ -124,7 +125,7 @@ def checked(init: Any, bounds: dict[str, str]) -> Any:
             if value is not None and not callable(value) and value not in interval:
                 optional = " or None" if signature.parameters[name].default is None else ""
                 refuse(self, name, f" {interval.words}{optional}", value)
-        init(self, *args, **kwargs)  # which may refuse it in words of its own
+        init(self, *args, **kwargs)  # may raise a more specific error
         for name, value in numbers.items():
             if kinds[name] == "int" and value != round(value):
                 refuse(self, name, f", {KINDS['int']}", value)
@@ -133,9 +134,11 @@ def checked(init: Any, bounds: dict[str, str]) -> Any:
 
 
 def to_config(value: Any, among: list[Any] | None = None, by_name: bool = True) -> Any:
-    """`value` as JSON-ready data. A Configurable becomes {"type": its class, **config}; one of `among` that another
-    one refers to (tied weights) becomes {"part": its number there}. Within one that has an `encoder`, a list of layers,
-    `among` is that. TypeError for what cannot be written."""
+    """Return `value` as JSON-ready data. A Configurable becomes {"type": its class, **config}.
+
+    A reference to one of the parts in `among`, such as a tied weight, becomes {"part": its index}. Inside an object
+    that has an `encoder`, a list of layers, `among` is that list. Raise TypeError for a value that cannot be written.
+    """
     if isinstance(value, Configurable):
         config = value.config()
         among = config.get("encoder") or among
@@ -149,7 +152,7 @@ def to_config(value: Any, among: list[Any] | None = None, by_name: bool = True) 
         return written
     if isinstance(value, (list, tuple)):
         return [to_config(item, among, by_name) for item in value]
-    if isinstance(value, dict):  # whose keys JSON would make texts of
+    if isinstance(value, dict):  # JSON would turn the keys into strings
         pairs = []
         for key, item in value.items():
             pairs.append([to_config(key), to_config(item, among, by_name)])
@@ -169,7 +172,7 @@ def from_config(
     known: dict[str, type] | None = None,
     depth: int = DEEPEST,
 ) -> Any:
-    """What `to_config` described; lists of numbers come back as tuples. ValueError for a type that is not known here.
+    """Rebuild what `to_config` described. Lists of numbers come back as tuples. Raise ValueError for an unknown class.
 
     known   the classes by name (None: `registry`)
     """
@@ -202,12 +205,12 @@ def from_config(
         if isinstance(kind, str):
             kind = CLASSES.get(kind, kind)
         if not isinstance(kind, str) or kind not in known:
-            hint = did_you_mean(kind, known) or " A class of your own: load(path, parts=[...])."
-            raise ValueError(f"part: expected a class of nanoae's, got {kind!r}.{hint}")
+            hint = did_you_mean(kind, known) or " For your own class: load(path, parts=[...])."
+            raise ValueError(f"part: expected a class of nanoae, got {kind!r}.{hint}")
         kind = known[kind]
     config = {k: v for k, v in description.items() if k != "type"}
     encoder: list[Any] = []
-    # first: layers of the decoder may be tied to it
+    # Built first, since layers of the decoder may be tied to it.
     for layer in config.pop("encoder", None) or []:
         encoder.append(from_config(layer, encoder, known, depth))
     given: dict[str, Any] = {"encoder": encoder} if encoder else {}
@@ -219,7 +222,7 @@ def from_config(
 
 
 def to_configs(parts: list[Any]) -> list[dict[str, Any]]:
-    """Of a list in which each may refer to earlier ones; not for files: "type" is the class itself, whosever it is."""
+    """Describe a list in which each part may refer to earlier ones. "type" holds the class itself: not for files."""
     return [to_config(part, among=parts, by_name=False) for part in parts]
 
 
@@ -231,8 +234,10 @@ def from_configs(descriptions: list[dict[str, Any]]) -> list[Any]:
 
 
 def config_snapshot(value: Any, seen: set[int] | None = None) -> Any:
-    """The constructor's arguments, as stored, of a Configurable and of those among them, also in lists and dicts: to be
-    compared. Whatever is stored under another name, or is neither number nor text, does not count."""
+    """Return the constructor arguments of a Configurable, nested ones included, in a form that can be compared.
+
+    Arguments stored under another name, and values that are neither numbers nor text, are left out.
+    """
     seen = set() if seen is None else seen
     if isinstance(value, Configurable):
         if id(value) in seen:
@@ -251,7 +256,7 @@ def config_snapshot(value: Any, seen: set[int] | None = None) -> Any:
 
 
 def kinds_in(settings: Any) -> Iterator[type]:
-    """The classes of the Configurables in what `config_snapshot` gave."""
+    """Yield the classes of the Configurables in a `config_snapshot`."""
     items = settings.values() if isinstance(settings, dict) else settings
     for item in items:
         if isinstance(item, type):
@@ -262,12 +267,12 @@ def kinds_in(settings: Any) -> Iterator[type]:
 
 @functools.cache
 def arguments(kind: type) -> tuple[str, ...]:
-    """The names of a constructor's arguments."""
+    """Return the names of a constructor's arguments."""
     return tuple(inspect.signature(kind).parameters)
 
 
 def registry(parts: Sequence[type] = ()) -> dict[str, type]:
-    """Every Configurable class of nanoae's own, by name, and `parts`, a user's."""
+    """Return all Configurable classes of nanoae by name, together with the user's own classes in `parts`."""
     found = {part.__name__: part for part in parts}
     todo: list[type] = [Configurable]
     while todo:
@@ -280,7 +285,7 @@ def registry(parts: Sequence[type] = ()) -> dict[str, type]:
 
 
 def numbers(kind: type) -> dict[str, type]:
-    """The arguments that a constructor takes first, as far as they are numbers: {"target": float, ...}."""
+    """Return the leading numeric arguments of a constructor with their types: {"target": float, ...}."""
     found: dict[str, type] = {}
     for name, parameter in inspect.signature(kind).parameters.items():
         if str(parameter.annotation) not in ("int", "float"):
@@ -290,7 +295,7 @@ def numbers(kind: type) -> dict[str, type]:
 
 
 def usage(known: dict[str, type]) -> str:
-    """How `parse_spec` wants them: "l1:WEIGHT, kl:TARGET,WEIGHT"."""
+    """Return the forms that `parse_spec` accepts: "l1:WEIGHT, kl:TARGET,WEIGHT"."""
     forms = []
     for name, kind in known.items():
         wanted = ",".join(numbers(kind)).upper()
@@ -299,10 +304,10 @@ def usage(known: dict[str, type]) -> str:
 
 
 def parse_spec(text: str, known: dict[str, type]) -> Any:
-    """The part that `text` names, as in "kl:0.05,0.1" for KLSparsity(0.05, 0.1).
+    """Build the part that `text` describes: "kl:0.05,0.1" gives KLSparsity(0.05, 0.1).
 
-    A name out of `known`, then the constructor's first numbers in its order; ":" may stand for ",", too. ValueError
-    with what is wanted otherwise.
+    The text is a name from `known`, followed by the leading numeric arguments in order. ":" and "," both separate them.
+    Raise ValueError, naming the accepted forms, for any other text.
     """
     name, *words = re.split("[:,]", text)
     if name not in known:

@@ -1,4 +1,4 @@
-"""Extra: a package that not everybody needs, or what to install where it is missing."""
+"""Extra: import an optional package, or say how to install it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any
 
 
 def extra(module: str, name: str = "") -> Any:
-    """The module, imported; ImportError, which names the extra of nanoae, without it. name: of the extra, if another
-    than the package."""
+    """Import and return a module. Raise ImportError naming the nanoae extra to install if it is missing.
+
+    name   the extra, if it is not called like the package
+    """
     package = module.split(".")[0]
     try:
         return importlib.import_module(module)

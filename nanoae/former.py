@@ -1,4 +1,4 @@
-"""Former names: what an earlier version called things. Each works for one version more, with a warning."""
+"""Former names: names used by an earlier version. Each works for one more version, with a warning."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 import warnings
 from collections.abc import Callable
 
-CLASSES = {  # also in files, whose models load for ever
+CLASSES = {  # also used in model files, which must always load
     "EachStep": "TimeDistributed",
     "LastStep": "LastTimestep",
     "Teacher": "TeacherForcing",
@@ -14,7 +14,7 @@ CLASSES = {  # also in files, whose models load for ever
     "Conditioned": "ConcatSharedLabel",
     "RowBlocks": "open_rows",
 }
-NAMES = {  # class -> former name: name now, of arguments, which stand in files too, attributes and methods
+NAMES = {  # class -> {former name: current name} of arguments (used in files, too), attributes and methods
     "Layer": {"resolve": "infer_shape"},
     "Loss": {"output": "predict", "free": "neutral"},
     "KFAC": {
@@ -27,7 +27,7 @@ NAMES = {  # class -> former name: name now, of arguments, which stand in files 
 
 
 def former_names(kind: type) -> dict[str, str]:
-    """Former name -> name now, of a class and its bases that are nanoae's."""
+    """Return {former name: current name} of a class and its nanoae base classes."""
     found: dict[str, str] = {}
     for base in kind.__mro__:
         if base.__module__.startswith("nanoae."):
@@ -36,16 +36,16 @@ def former_names(kind: type) -> dict[str, str]:
 
 
 def warn_former(old: str, new: str) -> None:
-    """The warning, where the caller's caller has used the old name."""
+    """Warn that a name is deprecated, pointing at the caller's caller."""
     warnings.warn(
-        f"{old} is called {new} now; the old name will go in the next version",
+        f"{old} was renamed to {new}; the old name will be removed in the next version",
         FutureWarning,
         stacklevel=3,
     )
 
 
 def former(old: str, method: Callable) -> Callable:
-    """A method by its former name."""
+    """Return the method under its former name, with a warning when it is called."""
 
     @functools.wraps(method)
     def renamed(*arguments, **named):
@@ -56,7 +56,7 @@ def former(old: str, method: Callable) -> Callable:
 
 
 def alias(old: str, new: str) -> property:
-    """An attribute by its former name."""
+    """Return an attribute under its former name, with a warning when it is used."""
 
     def read(self):
         warn_former(f"{type(self).__name__}.{old}", new)

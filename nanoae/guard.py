@@ -1,9 +1,9 @@
-"""Guard: any number of threads may read one estimator at once; a thread that changes it has it for itself.
+"""Guard: any number of threads may read an estimator at once, but a thread that changes it needs exclusive use.
 
-Reading needs no lock: the buffers of a network are each thread's own (`backend/thread_state.py`). What would be
-silently wrong is `fit` in one thread while another one reads, or fits as well. So every call of a public method is
-noted while it runs, and one that cannot go together with another thread's raises; it does not wait for it. The thread
-that fits may use its estimator, as callbacks do.
+Reading needs no lock, since each thread has its own network buffers (`backend/thread_state.py`). Calling `fit` while
+another thread reads or fits would give wrong results without an error. So every public method is recorded while it
+runs, and a call that conflicts with another thread's raises instead of waiting. The thread that fits may use its
+estimator, as callbacks do.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
-# The names of methods that learn something begin like this.
+# Prefixes of methods that change the estimator
 CHANGES = ("fit", "partial_fit", "build", "label", "from_file")
-FREE = ("_", "get_", "set_")  # of those that have nothing to do with what was learned
+FREE = ("_", "get_", "set_")  # prefixes of methods that do not touch the learned state
 
-# (an estimator, a thread, the method that it is in, whether that changes the estimator)
+# (estimator, thread, running method, whether that method changes the estimator)
 Call = tuple[Any, int, str, bool]
 
-RUNNING: dict[int, Call] = {}  # in the order in which they began
+RUNNING: dict[int, Call] = {}  # in the order they started
 TURN = threading.RLock()
 FEW = 1 << 15  # numbers
 PATIENCE = 1.0  # seconds
@@ -32,7 +32,7 @@ PATIENCE = 1.0  # seconds
 
 def after_fork() -> None:
     global TURN
-    RUNNING.clear()  # the threads of the others are not there
+    RUNNING.clear()  # the parent's other threads do not exist in the child
     TURN = threading.RLock()
 
 
@@ -42,8 +42,10 @@ if hasattr(os, "register_at_fork"):
 
 @contextlib.contextmanager
 def in_turn(numbers: int) -> Iterator[None]:
-    """What is many calls of NumPy on few numbers is done by one thread after the other, each waiting for at most
-    PATIENCE: side by side four threads wait for the interpreter's lock after each call, and take 1.7 times as long."""
+    """Let one thread at a time run a block of many small NumPy calls; each waits for at most PATIENCE.
+
+    Side by side, four threads wait for the interpreter lock after each call and take 1.7 times as long.
+    """
     turn = TURN
     mine = numbers <= FEW and turn.acquire(timeout=PATIENCE)
     try:
@@ -57,17 +59,17 @@ OF_THREAD = threading.local()
 
 
 def work_for(thread: int) -> None:
-    """From here on this thread does nothing but a part of what that one does, as reading ahead."""
+    """Mark the current thread as a worker of another one, for example to read ahead."""
     OF_THREAD.caller = thread
 
 
 def caller() -> int:
-    """The thread that this one works for, or itself."""
+    """Return the thread that the current one works for, or the current one."""
     return getattr(OF_THREAD, "caller", None) or threading.get_ident()
 
 
 def guarded(method: F) -> F:
-    """`method`, which raises RuntimeError where another thread is in one that it cannot go together with."""
+    """Wrap a method so that it raises RuntimeError if it conflicts with a call in another thread."""
     name = method.__name__
     changes = name.startswith(CHANGES)
 
@@ -81,13 +83,13 @@ def guarded(method: F) -> F:
                 check(mine)
             return method(self, *args, **kwargs)
         finally:
-            RUNNING.pop(key, None)  # one step that nothing interrupts, nor does Ctrl-C
+            RUNNING.pop(key, None)  # atomic: not even Ctrl-C interrupts it
 
     return cast(F, call)
 
 
 def check(mine: Call) -> None:
-    """Look at the calls that began before `mine`: those after it will have seen it."""
+    """Raise RuntimeError if a call that started before `mine` conflicts with it. Later calls check against `mine`."""
     estimator, thread, name, changes = mine
     for call in list(RUNNING.values()):
         if call is mine:
@@ -96,13 +98,13 @@ def check(mine: Call) -> None:
         if used is estimator and other != thread and (changes or changing):
             raise RuntimeError(
                 f"{type(estimator).__name__}.{name}: expected an estimator that no other thread "
-                f"{'uses' if changes else 'changes'}, got one that another thread has in `{running}`. "
-                "Wait until that is done, or give each thread a copy: copy.deepcopy, or sklearn.base.clone to fit."
+                f"{'uses' if changes else 'changes'}, got one whose `{running}` is running in another thread. "
+                "Wait until it returns, or give each thread a copy: copy.deepcopy, or sklearn.base.clone to fit."
             )
 
 
 def guard(kind: type) -> None:
-    """Have all public methods that `kind` defines guarded."""
+    """Guard all public methods that the class `kind` defines."""
     for name, method in list(vars(kind).items()):
         if inspect.isfunction(method) and not name.startswith(FREE):
             setattr(kind, name, guarded(method))

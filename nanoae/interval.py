@@ -1,4 +1,4 @@
-"""Interval: the numbers between two ends, as mathematics writes them: "[0, 1)"."""
+"""Interval: a range of numbers in mathematical notation, such as "[0, 1)"."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 
 
 class Interval:
-    """0.5 in Interval("[0, 1)"), of Python's numbers and NumPy's; True and False are none.
+    """A range of Python or NumPy numbers: 0.5 in Interval("[0, 1)"). True and False are not numbers.
 
-    words   "in [0, 1)"; of "[0, inf)" it is ">= 0"
+    words   "in [0, 1)"; for "[0, inf)" it is ">= 0"
     """
 
     def __init__(self, text: str):
@@ -25,7 +25,7 @@ class Interval:
             self.words = f">= {low:g}" if with_low else f"> {low:g}"
 
     def __contains__(self, value: Any) -> bool:
-        number = value.item() if isinstance(value, np.generic) else value  # which compares exactly
+        number = value.item() if isinstance(value, np.generic) else value  # compares exactly
         if isinstance(number, bool) or not isinstance(number, (int, float)):
             return False
         return self.low <= number <= self.high

@@ -1,5 +1,5 @@
-"""Locks of open files and folders. The kernel keeps them, and they end with their process, however it ends: nothing is
-left that a process number could be mistaken for."""
+"""Locks on open files and folders. The kernel holds them and releases them when their process ends, however it ends, so
+no stale lock file with a process id is left behind."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from pathlib import Path
 try:
     import fcntl
 except ImportError:
-    # Windows: folders are not locked there, and open files cannot be removed anyway
+    # Windows, where folders are not locked, and open files cannot be removed anyway
     fcntl = None  # type: ignore[assignment]
 
-# Tries, and seconds between: a killed process may be dead before the kernel has closed all that it had open.
+# Tries, and seconds between them: the kernel may still be closing the files of a process that was just killed.
 LOOKS, PAUSE = 50, 0.01
 
 
 def lock(descriptor: int) -> bool:
-    """Takes the lock of an open file or folder until it is closed. False where another open file has it.
+    """Lock an open file or folder until it is closed. Return False if another open file holds the lock.
 
-    True, too, where the file system knows no locks: they are there to tell, not to forbid.
+    Return True as well if the file system has no locks: they inform, they do not protect.
     """
     if fcntl is None:
         return True
@@ -36,7 +36,7 @@ def lock(descriptor: int) -> bool:
 
 @contextmanager
 def locked_folder(path: Path) -> Iterator[None]:
-    """The block alone writes to this folder; BlockingIOError where another such block, of any process, is at work."""
+    """Hold a folder's write lock during the block. Raise BlockingIOError if another block, in any process, holds it."""
     if fcntl is None:
         yield
         return

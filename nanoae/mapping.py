@@ -1,4 +1,4 @@
-"""Mapping: a file whose bytes the system reads into memory as they are looked at, and may be asked to let go again."""
+"""Mapping: memory-mapped files, whose pages the system reads on demand and can be asked to drop again."""
 
 from __future__ import annotations
 
@@ -7,28 +7,31 @@ from typing import Any
 
 import numpy as np
 
-AT_ONCE = 1 << 17  # bytes: of more than that the system may read the first ones only
+AT_ONCE = 1 << 17  # bytes per request: of a larger one the system may read only the beginning
 
 
 def mapping(source: Any) -> mmap.mmap | None:
-    """The map of a file that is only read, whose rows the source has, if it has those of one."""
+    """Return the read-only memory map that backs an array, or None if there is none."""
     while isinstance(source, np.ndarray):
         if isinstance(source, np.memmap) and source.mode != "r":
-            return None  # what was written to it must not be lost
+            return None  # releasing its pages could lose what was written
         source = source.base
     return source if isinstance(source, mmap.mmap) else None
 
 
 def check_whole(source: Any) -> None:
-    """OSError where a mapped file was cut since: the system ends a process that reads behind the end of one."""
+    """Raise OSError if a mapped file was truncated: the system kills a process that reads past the end of one."""
     file = mapping(source)
     if file is not None and file.size() < len(file):
         raise OSError(f"expected a file of {len(file)} bytes, as it was opened, got {file.size()}.")
 
 
 def read_ahead(rows: Any, wanted: int) -> None:
-    """Have the system read of a mapped file, until `release`, no more than what is looked at: else it reads around each
-    page, megabytes on some disks. Where these rows, of which so many are wanted, have no more pages, all at once."""
+    """Make the system read only the pages that are accessed, until `release`.
+
+    By default it reads around each page, megabytes on some disks. If the rows span no more pages than the number
+    `wanted`, all of them are requested at once.
+    """
     file = mapping(rows)
     if file is None or not hasattr(mmap, "MADV_WILLNEED") or not rows.flags.c_contiguous:
         return
@@ -41,7 +44,7 @@ def read_ahead(rows: Any, wanted: int) -> None:
 
 
 def release(source: Any) -> None:
-    """Let go of the pages of a mapped file that were read: the system keeps them as long as nobody needs the memory."""
+    """Drop the pages of a mapped file: the system keeps them as long as nobody else needs the memory."""
     file = mapping(source)
     if file is not None and hasattr(mmap, "MADV_DONTNEED"):
         file.madvise(mmap.MADV_NORMAL)

@@ -1,4 +1,4 @@
-"""Progress of long work: a tqdm bar, in a notebook one of its own, or a line for each round where tqdm is missing."""
+"""Progress of long-running work: a tqdm bar (a notebook bar in notebooks), or one line per round without tqdm."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Lines:
-    """`items`, and after each a line on stderr: "training 3 of 10, loss 0.0123"."""
+    """Iterate over `items` and print a line to stderr after each: "training 3 of 10, loss 0.0123"."""
 
     def __init__(self, items: Collection[Any], label: str):
         self.items = items
@@ -30,7 +30,7 @@ class Lines:
 
 
 def progress(items: Collection[Any], label: str, show: bool) -> Iterable[Any]:
-    """`items`, with a bar on stderr while they are walked through."""
+    """Return an iterable over `items` that shows a progress bar on stderr if `show` is True."""
     if not show:
         return items
     shown: Iterable[Any] | None = bar(items, desc=label, leave=False, dynamic_ncols=True)
@@ -38,7 +38,7 @@ def progress(items: Collection[Any], label: str, show: bool) -> Iterable[Any]:
 
 
 def bar(items: Collection[Any] | None = None, **settings: Any) -> Any:
-    """A tqdm bar, by tqdm's own settings; None where it is missing."""
+    """Return a tqdm bar with tqdm's own settings, or None if tqdm is not installed."""
     try:
         from tqdm.auto import tqdm
     except ImportError:

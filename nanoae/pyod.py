@@ -1,11 +1,11 @@
-"""Detectors with PyOD's interface: they stand beside PyOD's own in its combinations, ensembles and evaluations.
+"""Detectors with PyOD's interface, for use in PyOD's combinations, ensembles and evaluations.
 
 >>> from nanoae.pyod import AutoEncoder, VAE
 >>> from pyod.models.combination import average
 >>> scores = average(standardizer(np.column_stack([d.fit(X).decision_scores_ for d in (AutoEncoder(), VAE(), KNN())])))
 
-PyOD's words: decision_scores_, threshold_ and labels_ of the rows learned from, and higher is more abnormal. Nothing of
-PyOD is imported (Zhao, Nasrullah & Li 2019, "PyOD: a Python toolbox for scalable outlier detection").
+They use PyOD's names: decision_scores_, threshold_ and labels_ of the training rows; higher scores are more abnormal.
+PyOD itself is not imported (Zhao, Nasrullah & Li 2019, "PyOD: a Python toolbox for scalable outlier detection").
 """
 
 from __future__ import annotations
@@ -27,28 +27,30 @@ from nanoae.training.schedules import Cosine
 
 @estimator
 class AutoEncoder(AnomalyDetector):
-    """`AnomalyDetector`, same parameters, with the methods of a detector of PyOD."""
+    """`AnomalyDetector` with the methods of a PyOD detector. It takes the same parameters."""
 
-    _kind = None  # to scikit-learn an outlier detector says -1 and +1
+    _kind = None  # not scikit-learn's "outlier_detector", which predicts -1 and +1
 
     def decision_function(self, X) -> np.ndarray:
-        """The anomaly score (N,), higher is more abnormal."""
+        """Return the anomaly score of each row, (N,); higher is more abnormal."""
         return -self.score_samples(X)
 
     def predict(self, X, return_confidence=False, *, false_discovery_rate=None):
-        """(N,): 1 for abnormal rows, 0 for normal ones; with `return_confidence` also `predict_confidence`, (N,).
+        """Return (N,) labels: 1 for abnormal rows, 0 for normal ones; with `return_confidence` also
+        `predict_confidence`, (N,).
 
-        false_discovery_rate   as in `AnomalyDetector.predict`: all rows at once
+        false_discovery_rate   as in `AnomalyDetector.predict`: decide all rows together
         """
         labels = self.is_abnormal(X, false_discovery_rate).astype(int)
         return (labels, self.predict_confidence(X)) if return_confidence else labels
 
     def predict_proba(self, X, method="linear", return_confidence=False):
-        """(N, 2): [1 - p, p], p for abnormal; with `return_confidence` also `predict_confidence`, (N,).
+        """Return (N, 2): [1 - p, p], p the probability of being abnormal; with `return_confidence` also
+        `predict_confidence`.
 
-        method   "linear"  p is the score between the lowest, 0, and the highest, 1, of the rows learned from
-                 "unify"   p = max(0, erf((s - mean) / (sqrt(2) std))), mean and std those of the rows' scores: 0 up to
-                           the mean, then the share of a normal distribution that lies nearer to it (Kriegel, Kröger,
+        method   "linear"  p is the score scaled so that the training scores range from 0 to 1
+                 "unify"   p = max(0, erf((s - mean) / (sqrt(2) std))), mean and std of the training scores: 0 up to the
+                           mean, then the probability that a normal variable lies closer to it (Kriegel, Kröger,
                            Schubert & Zimek 2011, "Interpreting and unifying outlier scores")
         """
         scores = self.decision_function(X)
@@ -63,15 +65,15 @@ class AutoEncoder(AnomalyDetector):
         return (both, self.predict_confidence(X)) if return_confidence else both
 
     def predict_confidence(self, X) -> np.ndarray:
-        """(N,), in [0, 1]: how likely `predict` would say the same of each row, had fit seen other rows of the same
-        kind (ExCeeD: Perini, Vercruyssen & Davis 2020)."""
+        """Return (N,) in [0, 1]: the probability that `predict` would give a row the same label after a fit on other
+        rows of the same kind (ExCeeD: Perini, Vercruyssen & Davis 2020)."""
         scores = self.decision_function(X)
-        tested = self.tested_scores_  # of the rows that the threshold comes from
+        tested = self.tested_scores_  # the scores that set the threshold
         p = probability_abnormal(scores, tested, int((tested > self.threshold_).sum()))
         return np.where(scores <= self.threshold_, 1 - p, p)  # so that NaN is abnormal
 
     def predict_with_rejection(self, X, T=32) -> np.ndarray:
-        """`predict`, but -2 where that is too uncertain: where 2 |confidence - 1/2| <= 1 - 2 e⁻ᵀ (Perini & Davis 2023,
+        """Return `predict`, but -2 for uncertain rows, where 2 |confidence - 1/2| <= 1 - 2 e⁻ᵀ (Perini & Davis 2023,
         "Unsupervised anomaly detection with rejection")."""
         labels, confidence = self.predict(X, return_confidence=True)
         margin = 2 * np.abs(confidence - 0.5)
@@ -79,13 +81,13 @@ class AutoEncoder(AnomalyDetector):
         return np.where(margin <= least, -2, labels)
 
     def fit_predict(self, X, y=None) -> np.ndarray:
-        """fit(X), then labels_ (N,)."""
+        """Fit and return labels_ (N,)."""
         return self.fit(X).labels_
 
 
 @estimator
 class VAE(AutoEncoder):
-    """A variational autoencoder that scores by minus its ELBO; scores=NegativeELBO(20) by the tighter bound."""
+    """A variational autoencoder whose score is minus its ELBO. scores=NegativeELBO(20) uses a tighter bound."""
 
     scores: Any = "elbo"
     _: KW_ONLY

@@ -1,10 +1,9 @@
-"""Rows: a table that need not fit in memory. Its rows stay where they are, in a file, until they are asked for.
+"""Rows: a table that need not fit in memory. Its rows stay in their file until they are needed.
 
-What goes over all of them reads blocks, one of them ahead on a thread (`by_blocks`). Training meets each row once an
-epoch, in random order: of a table that takes no more than an eighth of the memory, which is then read once, in the same
-order as of one in memory; of a larger one in windows of an eighth of it (`Rows.windows`). Each is made of sixteen
-pieces that lie anywhere in the table, and within it the rows are shuffled. Of several ranks each reads of a window the
-rows that it computes, and no others.
+Operations on the whole table read it in blocks, one of them ahead in a background thread (`by_blocks`). Training visits
+each row once per epoch in random order. A table of at most an eighth of the memory is read once and shuffled like an
+array. A larger one is read in windows of an eighth of the memory (`Rows.windows`): each window joins sixteen pieces
+from random places of the table and is then shuffled. With several ranks, each reads only the rows it processes.
 """
 
 from __future__ import annotations
@@ -20,33 +19,33 @@ import numpy as np
 from nanoae.blocks import ahead, blocks, write_npy
 from nanoae.mapping import check_whole, read_ahead, release
 
-LARGE = 64 << 20  # bytes of a table, from which on it is read by blocks
-BLOCK = 8 << 20  # bytes of rows that are looked at together
-ALIGNED = 2048  # rows
-PARTS, PIECES = 8, 16  # of the memory a window is such a part, and it has so many pieces
-REGION = 2 << 20  # bytes of a mapped file that are in memory for the rows wanted of them
-# Rows that are read in one go, on average, where what gives them can give any at once
+LARGE = 64 << 20  # bytes; larger tables are read in blocks
+BLOCK = 8 << 20  # bytes of rows processed together
+ALIGNED = 2048  # rows; block lengths are multiples of it
+PARTS, PIECES = 8, 16  # a window is 1/PARTS of the memory, in PIECES pieces
+REGION = 2 << 20  # bytes of a mapped file in memory at a time, to pick rows from
+# Average run length above which runs are read one by one, rather than all rows by index
 SCATTERED = 32
-DENSE = 4  # times as many rows as are wanted, which are then read in one go
+DENSE = 4  # a range of up to DENSE times the wanted rows is read whole
 
-OfRows = Callable[[np.ndarray], np.ndarray]  # a function of rows (n, ...), each by itself
+OfRows = Callable[[np.ndarray], np.ndarray]  # a row-wise function of rows (n, ...)
 
 
 class Rows:
-    """Rows (N, ...) of what has `shape`, `dtype` and slices: a memory-mapped .npy file, a data set of HDF5 or Zarr.
+    """Rows (N, ...) of anything with `shape`, `dtype` and slicing: a memory-mapped .npy file, an HDF5 or Zarr data set.
 
-    As an array it has shape, dtype, ndim, nbytes and len; a slice, or an array of row numbers, of it is Rows again, so
-    that a table is shuffled and split by its numbers alone. `numpy.asarray` reads it; to go through it gives blocks.
+    Like an array it has shape, dtype, ndim, nbytes and len. Indexing with a slice or an array of row numbers returns
+    Rows again, so a table is shuffled and split without being read. `numpy.asarray` reads it; iteration yields blocks.
 
-    numbers   of the rows of `source`, in which order; None: all of them
-    made      what becomes of the rows (n, ...) once they are read, each by itself; None: they are as they are
-    memory    bytes that training may take for rows
+    numbers   row numbers of `source`, in order; None: all rows
+    made      row-wise function applied to rows (n, ...) after they are read; None: no function
+    memory    bytes that training may use for rows
     """
 
     memory: int = 10**9
-    names: tuple[str, ...] | None = None  # of its columns, where whoever read it knows them
-    encoder: Any = None  # what made them of a table, if something did
-    __array_ufunc__ = None  # a sum would read all of them: `by_blocks` does it in parts
+    names: tuple[str, ...] | None = None  # column names, if known
+    encoder: Any = None  # the encoder that made the rows from a table, if any
+    __array_ufunc__ = None  # NumPy would read all rows at once: use `by_blocks`
 
     def __init__(
         self,
@@ -75,19 +74,19 @@ class Rows:
         return by_blocks(self)
 
     def __getitem__(self, key: Any) -> Rows:
-        """The rows of a slice, of an array of numbers, or of one of bool."""
+        """Return the rows given by a slice, an array of row numbers, or a boolean mask."""
         numbers = self.numbers
         if isinstance(key, slice):
             return self._with(numbers[key])
         key = np.atleast_1d(key)
         if key.dtype == bool:
             if len(key) != len(self):
-                raise IndexError(f"expected {len(self)} truths, one for each row, got {len(key)}.")
+                raise IndexError(f"expected a mask of {len(self)} rows, got {len(key)}.")
             key = np.flatnonzero(key)
         key = np.where(key < 0, key + len(self), key)
         if len(key) and not 0 <= key.min() <= key.max() < len(self):
             got = f"{key.min()} .. {key.max()}"
-            raise IndexError(f"expected numbers of {len(self)} rows, got {got}.")
+            raise IndexError(f"expected row numbers below {len(self)}, got {got}.")
         if isinstance(numbers, range):
             return self._with(numbers.start + numbers.step * key)
         return self._with(numbers[key])
@@ -98,11 +97,11 @@ class Rows:
         return found
 
     def then(self, made: OfRows, shape: tuple[int, ...], dtype: Any) -> Rows:
-        """What `made` makes of them: each of this shape, of dtype."""
+        """Return Rows whose rows, of the given shape and dtype, are `made` applied to these."""
         return Rows(self, None, made, shape, dtype)
 
     def reshape(self, *shape: int) -> Rows:
-        """The same rows, each in another shape."""
+        """Return the same rows, each in another shape."""
         of_one = shape[1:]
         return self.then(lambda x: x.reshape(len(x), *of_one), of_one, self.dtype)
 
@@ -112,7 +111,7 @@ class Rows:
         return self.then(lambda x: x.astype(dtype), self.shape[1:], dtype)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """All of them, read: a new array."""
+        """Read all rows into a new array."""
         found = np.empty(self.shape, self.dtype if dtype is None else dtype)
         for block in blocks(len(self), at_once(self)):
             found[block] = self._read(self.numbers[block])
@@ -133,7 +132,7 @@ class Rows:
 
     @property
     def most(self) -> int:
-        """So many rows may be in memory while a model learns from them."""
+        """Return the number of rows that training may hold in memory."""
         return max(1, self.memory // PARTS * len(self) // max(1, self.nbytes))
 
     @property
@@ -143,7 +142,7 @@ class Rows:
     def windows(
         self, order: np.random.Generator, batch_size: int
     ) -> Iterator[tuple[np.ndarray, Rows]]:
-        """(numbers, rows) of one window after the other, in random order; but for the last one whole batches."""
+        """Yield (numbers, rows) of one window after another in random order; all but the last hold whole batches."""
         divisor = batch_size // math.gcd(batch_size, PIECES)
         length = max(1, self.most // PIECES // divisor) * divisor  # of a piece
         whole = len(self) // length
@@ -162,8 +161,8 @@ class Rows:
             yield numbers, self[numbers]
 
     def map(self, function: OfRows, out: str | Path | None = None) -> Any:
-        """function(block) of all blocks: one after the other in an array, or written to `out`, a .npy, as they come,
-        and its number of rows.
+        """Apply a function to all blocks. Return the concatenated results, or write them to `out`, a .npy file, as they
+        come and return the number of rows.
 
             open_rows("rows.npy").map(model.transform, "codes.npy")
         """
@@ -174,7 +173,7 @@ class Rows:
 
 
 class Chain:
-    """Tables (N, ...) of rows of one shape, one after the other: a source of Rows."""
+    """Tables (N, ...) with rows of one shape, concatenated: a source of Rows."""
 
     def __init__(self, parts: Sequence[Any]):
         self.parts = parts
@@ -199,7 +198,7 @@ class Chain:
 
 
 def taken(source: Any, numbers: range | np.ndarray) -> np.ndarray:
-    """Those rows of the source, a copy. Of a mapped file no page stays in memory for it."""
+    """Return a copy of the given rows of the source. No page of a mapped file stays in memory."""
     check_whole(source)
     if isinstance(numbers, range):
         stop = numbers.stop if numbers.stop >= 0 else None
@@ -208,7 +207,7 @@ def taken(source: Any, numbers: range | np.ndarray) -> np.ndarray:
         found = np.asarray(source[numbers])
     elif not len(numbers) or np.ptp(numbers) < DENSE * len(numbers):
         found = span(source, numbers)
-    else:  # from the first one to the last, each once
+    else:  # sorted, each row read once
         once, place = np.unique(numbers, return_inverse=True)
         mapped = isinstance(source, np.ndarray)
         each = max(1, REGION * len(source) // max(1, source.nbytes)) if mapped else 1
@@ -224,7 +223,7 @@ def taken(source: Any, numbers: range | np.ndarray) -> np.ndarray:
 
 
 def span(source: Any, numbers: np.ndarray) -> np.ndarray:
-    """Those rows of the source, a copy, of all from the first to the last."""
+    """Return a copy of the given rows, read together with all rows between the first and the last."""
     first = numbers.min() if len(numbers) else 0
     last = numbers.max() if len(numbers) else -1
     part = source[first : last + 1]
@@ -235,7 +234,7 @@ def span(source: Any, numbers: np.ndarray) -> np.ndarray:
 
 
 def at_once(x: Any) -> int:
-    """So many rows of x (N, ...) are a block; so many that what goes on in blocks of 2,048 meets them."""
+    """Return the number of rows of x (N, ...) in a block, aligned with batches of 2,048 where possible."""
     size = min(BLOCK, getattr(x, "memory", Rows.memory) // 128)
     of_one = math.prod(x.shape[1:]) * x.dtype.itemsize
     each = max(1, size // max(1, of_one))
@@ -245,20 +244,19 @@ def at_once(x: Any) -> int:
 
 
 def by_blocks(x: Any) -> Iterator[np.ndarray]:
-    """x (N, ...), an array or Rows, in arrays of some rows, of BLOCK bytes or so."""
+    """Yield x (N, ...), an array or Rows, as arrays of about BLOCK bytes each."""
     return (block for _, block in numbered_blocks(x))
 
 
 def numbered_blocks(x: Any) -> Iterator[tuple[slice, np.ndarray]]:
-    """The same, each with the slice of the rows that it is."""
+    """Yield (slice, block) for each block of `by_blocks`; the slice gives its rows."""
     parts = blocks(len(x), at_once(x)) if math.prod(x.shape) else []
     found = ((part, np.asarray(x[part])) for part in parts)
     return ahead(found) if isinstance(x, Rows) and len(parts) > 1 else found
 
 
 def large(X: Any) -> bool:
-    """Whether X is a table that is read by blocks: Rows, a large file that is mapped, or what has shape, dtype and
-    slices and is no array (HDF5, Zarr)."""
+    """Return True if X is read in blocks: Rows, a large memory-mapped file, or an HDF5 or Zarr data set."""
     if isinstance(X, Rows):
         return True
     if isinstance(X, np.memmap):
@@ -268,12 +266,12 @@ def large(X: Any) -> bool:
 
 
 def rows_of(X: Any) -> Any:
-    """X, as Rows where it is to be read by blocks."""
+    """Return X, wrapped in Rows if it is read in blocks."""
     return Rows(X) if large(X) and not isinstance(X, Rows) else X
 
 
 def gathered(parts: Iterator[np.ndarray]) -> Any:
-    """The rows that come in parts (n, ...): an array, or where it would be large `stored`."""
+    """Concatenate parts (n, ...) into an array, or into a temporary file (`stored`) if they are large."""
     few: list[np.ndarray] = []
     size = 0
     for part in parts:
@@ -285,12 +283,12 @@ def gathered(parts: Iterator[np.ndarray]) -> Any:
 
 
 def most_in_memory() -> int:
-    """Bytes of a table, from which on it is read by blocks."""
+    """Return the size in bytes from which a table is read in blocks."""
     return min(LARGE, Rows.memory // PIECES)
 
 
 def concatenated(parts: Sequence[Any]) -> Any:
-    """Tables (N, ...) one after the other, as Rows where some are."""
+    """Concatenate tables (N, ...); the result is Rows if any of them is."""
     if len(parts) == 1:
         return parts[0]
     if any(isinstance(part, Rows) for part in parts):
@@ -299,9 +297,12 @@ def concatenated(parts: Sequence[Any]) -> Any:
 
 
 def stored(parts: Iterable[np.ndarray]) -> Rows:
-    """The rows that come in parts (n, ...), all of one shape and dtype, in a temporary file of their own: what is only
-    read in a row, a Parquet file or a generator, is so read in any order. The file goes with the last who reads it."""
-    import tempfile  # here, for `import nanoae` would pay for it
+    """Write parts (n, ...) of one shape and dtype to a temporary file and return it as Rows.
+
+    This gives random access to sequential sources such as a Parquet file or a generator. The file is deleted with the
+    last object that reads it.
+    """
+    import tempfile  # imported here to keep `import nanoae` fast
 
     rows = 0
     first = None
@@ -310,7 +311,7 @@ def stored(parts: Iterable[np.ndarray]) -> Rows:
             first = part[:0] if first is None else first
             if (part.shape[1:], part.dtype) != (first.shape[1:], first.dtype):
                 raise ValueError(
-                    f"expected blocks of rows {first.shape[1:]} of {first.dtype} as the first one's, got "
+                    f"expected blocks of rows {first.shape[1:]} of {first.dtype}, like the first block, got "
                     f"{part.shape[1:]} of {part.dtype}."
                 )
             file.write(np.ascontiguousarray(part).data)

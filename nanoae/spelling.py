@@ -1,17 +1,17 @@
-"""Spelling: the names that something may have, and what somebody may have meant by one that it has not."""
+"""Spelling: check names against the known ones and suggest what a misspelled one may have meant."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-LONGEST = 100  # characters that are looked at: a stranger's 15 MB take 700
+LONGEST = 100  # characters compared: a name of 15 MB would need 700 MB of memory
 
 
 def one_of(what: str, name: object, known: Iterable[str], also: str = "") -> str:
-    """`name`, where it is one of the `known`; else ValueError with these, and with those that may have been meant.
+    """Return `name` if it is one of the `known` names. Otherwise raise ValueError listing them, with a suggestion.
 
-    what   the name is for: "loss", "TextVAE: tokens"
-    also   is said behind the known names: ", or a list of them"
+    what   what the name is for: "loss", "TextVAE: tokens"
+    also   text appended to the list of known names: ", or a list of them"
     """
     known = list(known)
     if isinstance(name, str) and name in known:
@@ -22,8 +22,8 @@ def one_of(what: str, name: object, known: Iterable[str], also: str = "") -> str
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """What to say of a name close to known ones, " Did you mean 'mnist'?", or nothing; case does not count."""
-    import difflib  # here, for only a mistake needs it, and `import nanoae` would pay for it
+    """Return a suggestion such as " Did you mean 'mnist'?", ignoring case, or "" if no known name is similar."""
+    import difflib  # imported here: only a mistake needs it
 
     known = list(known)
     near = difflib.get_close_matches(
@@ -34,11 +34,11 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 
 
 def short(value: object) -> str:
-    """How Python writes it, in at most 60 characters."""
+    """Return repr(value), cut to 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def counted(n: int, noun: str) -> str:
-    """ "1 row", "1,437 rows": so many of a noun."""
+    """ "1 row", "1,437 rows": a number with its noun in the singular or plural."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

@@ -1,4 +1,4 @@
-"""Survey: what a look at all rows of a table tells, or at a sample of them, where they need not fit in memory."""
+"""Survey: statistics of all rows of a table, or of a sample of them, block by block if they do not fit in memory."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 from nanoae.backend import Ops, get_ops
 from nanoae.rows import Rows, by_blocks, numbered_blocks
 
-SAMPLED = 1 << 16  # rows of a sample, and
-SAMPLE = 64 << 20  # bytes of it in float64, at most
+SAMPLED = 1 << 16  # most rows in a sample
+SAMPLE = 64 << 20  # most bytes of a sample in float64
 
 
 def extremes(x: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The least and the largest value of each feature of x (N, ...), an array or Rows; NaN is ignored."""
+    """Return the minimum and maximum of each feature of x (N, ...), an array or Rows; NaN is ignored."""
     least = most = None
     for block in by_blocks(x):
         low = np.fmin.reduce(block, axis=0)
@@ -28,8 +28,10 @@ def extremes(x: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def look(x: Any) -> tuple[float, float, float]:
-    """(Σ x, min x, max x) of a few numbers, in one look; else NaN, and one has to look closer. Here no other thread
-    gets the interpreter's lock, as it would from NumPy: to have it back takes longer than this."""
+    """Return (Σ x, min x, max x) of a small contiguous array, or three NaN if x is anything else.
+
+    The kernel keeps the GIL: NumPy would release it, and reacquiring it takes longer than the scan itself.
+    """
     ops = host_ops()
     if not (isinstance(x, np.ndarray) and 0 < x.size <= ops.most_recorded and x.flags.c_contiguous):
         return math.nan, math.nan, math.nan
@@ -42,8 +44,10 @@ def host_ops() -> Ops:
 
 
 def bad_values(x: Any, bad: Callable[[np.ndarray], Any]) -> tuple[int, tuple[int, ...], Any, int]:
-    """(row, place in it, value) of the first value in x (N, ...) that is bad, and how many are. bad(block) tells it of
-    each, or False of all."""
+    """Return (row, index within the row, value) of the first bad value in x (N, ...), and the number of bad values.
+
+    bad   function of a block that returns a mask of its bad values, or False if there are none
+    """
     row = count = 0
     place: tuple[int, ...] = ()
     value = None
@@ -61,11 +65,11 @@ def bad_values(x: Any, bad: Callable[[np.ndarray], Any]) -> tuple[int, tuple[int
 
 
 def sample(x: Any) -> np.ndarray:
-    """x (N, ...) as it is where it is in memory. Of Rows a random sample in their order: 65,536, or as many as take 64
-    MB in float64.
+    """Return x (N, ...) itself if it is in memory; for Rows a random sample in row order: at most 65,536 rows or 64 MB
+    in float64.
 
-    A share of n sampled rows is within sqrt(ln(2 / p) / (2 n)) of that of all rows, with probability 1 - p, in all
-    places of a distribution at once (Massart 1990): 1.1 % at n = 65,536 and p = 1e-6.
+    With probability 1 - p, the distribution function of n sampled rows is within sqrt(ln(2 / p) / (2 n)) of that of all
+    rows everywhere (Massart 1990): 1.1 % at n = 65,536 and p = 1e-6.
     """
     if not isinstance(x, Rows):
         return x

@@ -1,7 +1,7 @@
-"""A file that is whole or not there: the one way in which nanoae writes.
+"""Atomic file writes: the only way in which nanoae writes files.
 
-The bytes go to a hidden file beside the target, reach the disk, and only then take its name. So whatever happens, a
-killed process, a full disk, a power cut, the target is the old file or the whole new one.
+The bytes go to a hidden file next to the target and are flushed to disk before it is renamed to the target. After a
+killed process, a full disk or a power cut, the target is either the old file or the complete new one.
 """
 
 from __future__ import annotations
@@ -16,19 +16,22 @@ from typing import IO, Any
 
 from nanoae.lock import lock
 
-HIDDEN, UNFINISHED = ".nanoae-", ".part"  # around 16 random hexadecimal digits
+HIDDEN, UNFINISHED = (
+    ".nanoae-",
+    ".part",
+)  # prefix and suffix, with 16 random hexadecimal digits between
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 @contextmanager
 def whole_file(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[Any]]:
-    """A new file, open for writing, that replaces `path` where the block ends well, and is removed where it does not.
+    """Open a new file for writing. It replaces `path` if the block succeeds and is removed if the block fails.
 
-    mode    "wb", or "w" for text in UTF-8 whose line ends are written as they are
+    mode    "wb", or "w" for UTF-8 text whose line endings are written unchanged
 
-    A file that was there keeps its permissions, and a link to it stays a link; a new one gets what the umask says. What
-    killed writers left unfinished in that folder is removed. OSError, naming `path`: before the block where it cannot
-    be written, after it where the disk is full or fails.
+    An existing file keeps its permissions, and a symbolic link to it is kept; a new file follows the umask. Unfinished
+    files of killed writers in the same folder are removed. Raise OSError, naming `path`: before the block if `path`
+    cannot be written, after it if the disk is full or fails.
     """
     target, part, descriptor = begin(Path(path))
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
@@ -37,9 +40,9 @@ def whole_file(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[An
             yield file
             file.flush()
             os.fsync(file.fileno())
-            if os.name == "nt":  # which renames no open file
+            if os.name == "nt":  # Windows cannot rename an open file
                 file.close()
-            os.replace(part, target)  # while it is locked: nobody takes it for a leftover
+            os.replace(part, target)  # still locked, so nobody removes it as a leftover
         flush_folder(target.parent)
     except OSError as error:
         if error.errno is not None and error.filename in (None, str(part), str(target.parent)):
@@ -51,14 +54,14 @@ def whole_file(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[An
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """OSError where `whole_file` could not write `path`: to be told before the work whose results it is to hold."""
+    """Raise OSError if `whole_file` could not write `path`; call it before long work whose results go there."""
     _, part, descriptor = begin(Path(path))
     os.close(descriptor)
     part.unlink()
 
 
 def begin(path: Path) -> tuple[Path, Path, int]:
-    """(what is to be replaced, with links followed, a hidden new file beside it, the descriptor of that)."""
+    """Return (the target with links resolved, a hidden new file next to it, its descriptor)."""
     target = Path(os.path.realpath(path))
     try:
         permissions = replaced(path)
@@ -71,23 +74,23 @@ def begin(path: Path) -> tuple[Path, Path, int]:
 
 
 def replaced(path: Path) -> int | None:
-    """The permissions of the file that is to be replaced, None where there is none; OSError where it may not be."""
+    """Return the permissions of the existing file, or None. Raise OSError if it may not be replaced."""
     try:
         found = os.stat(path).st_mode
     except FileNotFoundError:
         return None
-    if not stat.S_ISREG(found):  # a folder, or /dev/null, which would be replaced
-        raise OSError(errno.EINVAL, "no regular file")
+    if not stat.S_ISREG(found):  # a folder, or a device such as /dev/null
+        raise OSError(errno.EINVAL, "not a regular file")
     if not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     return found & 0o777
 
 
 def new_part(folder: Path, permissions: int | None) -> tuple[Path, int]:
-    """A hidden new file, (path, descriptor), locked for as long as it is open."""
+    """Create a hidden file, locked while it is open. Return (path, descriptor)."""
     while True:
         part = folder / f"{HIDDEN}{os.urandom(8).hex()}{UNFINISHED}"
-        # The kernel takes the umask off.
+        # The kernel applies the umask.
         descriptor = os.open(part, NEW, 0o666 if permissions is None else permissions)
         try:
             if permissions not in (None, os.fstat(descriptor).st_mode & 0o777):
@@ -98,14 +101,14 @@ def new_part(folder: Path, permissions: int | None) -> tuple[Path, int]:
             os.close(descriptor)
             part.unlink(missing_ok=True)
             raise
-        os.close(descriptor)  # whoever removes leftovers was faster
+        os.close(descriptor)  # another process removed it as a leftover
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Removes what writers began in this folder and did not live to end. Those at work hold a lock."""
+    """Remove the unfinished files of killed writers from a folder. Running writers hold a lock on theirs."""
     for part in folder.glob(f"{HIDDEN}*{UNFINISHED}"):
         with suppress(OSError):
-            if os.name == "nt":  # which removes no open file
+            if os.name == "nt":  # Windows cannot remove an open file
                 part.unlink()
                 continue
             descriptor = os.open(part, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
@@ -117,8 +120,8 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Makes sure that the names in this folder outlive a power cut."""
-    if os.name == "nt":  # where folders cannot be opened
+    """Flush a folder's entries to disk, so that they survive a power cut."""
+    if os.name == "nt":  # Windows cannot open folders
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:

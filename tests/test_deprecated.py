@@ -53,7 +53,7 @@ def test_processes_on_the_command_line(tmp_path, monkeypatch, capsys):
     ("old", "new"), [("EachStep", "TimeDistributed"), ("LastStep", "LastTimestep")]
 )
 def test_classes_by_their_former_names(old, new):
-    with pytest.warns(FutureWarning, match=f"nanoae.{old} is called {new} now"):
+    with pytest.warns(FutureWarning, match=f"nanoae.{old} was renamed to {new}"):
         assert getattr(nanoae, old) is getattr(nanoae, new)
     with pytest.raises(AttributeError, match="no attribute 'EachStop'"):
         nanoae.EachStop  # noqa: B018
@@ -65,14 +65,14 @@ def test_classes_by_their_former_names(old, new):
 
 def test_methods_by_their_former_names():
     net = nanoae.Sequential([nanoae.Linear(3)]).build(5, random_state=0)
-    with pytest.warns(FutureWarning, match=r"Sequential.rebuilt is called to now"):
+    with pytest.warns(FutureWarning, match=r"Sequential.rebuilt was renamed to to"):
         np.testing.assert_allclose(net.rebuilt().theta, net.to("numpy", "float64").theta)
-    with pytest.warns(FutureWarning, match=r"Sequential.rewritten is called with_layers now"):
+    with pytest.warns(FutureWarning, match=r"Sequential.rewritten was renamed to with_layers"):
         assert net.rewritten(net.layers).theta is net.theta
 
 
 def test_layers_and_losses_of_ones_own_that_override_a_former_name():
-    with pytest.warns(FutureWarning, match="Half.resolve is called infer_shape now"):
+    with pytest.warns(FutureWarning, match="Half.resolve was renamed to infer_shape"):
 
         class Half(nanoae.Layer):
             def resolve(self, in_shape):
@@ -85,7 +85,7 @@ def test_layers_and_losses_of_ones_own_that_override_a_former_name():
                 )
 
     assert nanoae.Sequential([Half(), nanoae.Linear(3)]).build(6).forward(X[:, :6]).shape == (60, 3)
-    with pytest.warns(FutureWarning, match="Twice.output is called predict now"):
+    with pytest.warns(FutureWarning, match="Twice.output was renamed to predict"):
 
         class Twice(nanoae.MSE):
             def output(self, y, out):
@@ -106,14 +106,14 @@ def test_layers_and_losses_of_ones_own_that_override_a_former_name():
 )
 def test_kfac_by_the_former_names_of_its_arguments(old, new, value):
     now = nanoae.KFAC(**{new: value})
-    with pytest.warns(FutureWarning, match=f"KFAC: {old} is called {new} now"):
+    with pytest.warns(FutureWarning, match=f"KFAC: {old} was renamed to {new}"):
         assert nanoae.KFAC(**{old: value}).config() == now.config()
     with pytest.raises(TypeError, match=f"'{old}'"):
         nanoae.KFAC(**{old: value, new: value})
     optimizer = nanoae.KFAC()
-    with pytest.warns(FutureWarning, match=f"KFAC.{old} is called {new} now"):
+    with pytest.warns(FutureWarning, match=f"KFAC.{old} was renamed to {new}"):
         setattr(optimizer, old, value)
-    with pytest.warns(FutureWarning, match=f"KFAC.{old} is called {new} now"):
+    with pytest.warns(FutureWarning, match=f"KFAC.{old} was renamed to {new}"):
         assert getattr(optimizer, old) == getattr(optimizer, new) == value
     in_a_file = from_config({"type": "KFAC", old: value})
     assert in_a_file.config() == now.config()

@@ -16,7 +16,7 @@ MODELS = {
         nanoae.Autoencoder(2, (4,), epochs=1), random_state=0
     ),
 }
-TOLD = "expected rows on the scale that fit saw, column {} from .* got .*; 2 of 3 columns lie so"
+TOLD = "expected rows on the scale of the training data, column {} from .* got .*; 2 of 3 columns are out of range"
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -26,7 +26,7 @@ def test_raw_rows_are_told_with_their_column(kind, tmp_path):
     for each in (model, nanoae.load(tmp_path / "m.npz")):
         with pytest.warns(UserWarning, match=TOLD.format(0)):
             each.transform(RAW)
-        with pytest.warns(UserWarning, match="the scale that fit saw, column 0"):
+        with pytest.warns(UserWarning, match="the scale of the training data, column 0"):
             each.transform(RAW[:1] * 30)
 
 

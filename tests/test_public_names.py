@@ -150,7 +150,7 @@ BEFORE = (
 )
 
 
-@pytest.mark.filterwarnings("ignore:.* is called .* now:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.* was renamed to .*:FutureWarning")
 @pytest.mark.parametrize("name", BEFORE["names"])
 def test_a_public_name_takes_what_it_took(name):
     room, _, own = name.rpartition(".")

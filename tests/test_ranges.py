@@ -341,10 +341,13 @@ def test_pixels_that_nobody_scaled_are_refused_by_a_model_of_scaled_ones(model, 
     model.fit(pixels / 255)
     for use in (model.transform, model.reconstruct, model.score):
         with pytest.raises(
-            ValueError, match=r"the scale that fit saw, .*, got uint8 from 0 to 255"
+            ValueError, match=r"the scale of the training data, .*, got uint8 from 0 to 255"
         ):
             use(pixels)
-        with pytest.warns(UserWarning, match="the scale that fit saw"), pytest.raises(ValueError):
+        with (
+            pytest.warns(UserWarning, match="the scale of the training data"),
+            pytest.raises(ValueError),
+        ):
             model.score(pixels.astype(np.int64))
     assert model.reconstruct(pixels / 255 + 0.5).shape == shape
     assert model.transform((pixels > 99).astype(np.uint8)).shape == (40, 2)
@@ -383,7 +386,7 @@ def test_rows_on_another_scale_than_those_of_fit_are_told(kind, seen, rows, told
         use(seen.astype(np.float64))
     if rows is PIXELS and seen is not DEEP:
         for same in (PIXELS.astype(np.float32), PIXELS.tolist()):
-            with pytest.warns(UserWarning, match="on the scale that fit saw"):
+            with pytest.warns(UserWarning, match="on the scale of the training data"):
                 use(same)
 
 
@@ -395,5 +398,5 @@ def test_columns_of_a_table_are_no_pixels_whatever_their_type():
     more = counts.astype(np.uint16) + 100
     for seen, rows in ((counts, more), (more, counts)):
         nanoae.PCA(2).fit(seen).transform(rows)
-    with pytest.warns(UserWarning, match="on the scale that fit saw"):
+    with pytest.warns(UserWarning, match="on the scale of the training data"):
         nanoae.PCA(2).fit(counts / 255).transform(counts)

@@ -1,4 +1,4 @@
-"""Far rows: such as lie far beyond all that fit saw: in other units, not scaled as fit's were, or filled with -9999."""
+"""Far rows: warn if new rows lie far outside the range seen by fit: other units, not scaled, or filled with -9999."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import numpy as np
 from nanoae.data.fill_value import LEAST, LEAST_NEGATIVE, tell_of_fill_values
 from nanoae.survey import extremes, host_ops
 
-LOOK = 1 << 17  # cells, of a table that has more
-BEYOND = 5  # times the distance of a column's ends in fit
-FILLED = 3  # times it, beyond which a fill value is told
-APART = 0.25  # times it, by which all rows lie beyond one of them
-ROUNDING = 1e-6  # of a column's numbers
-FEW = 10  # rows from which each column is judged by itself: before, all columns together
+LOOK = 1 << 17  # cells checked of a larger table
+BEYOND = 5  # column ranges outside the range, from which a value is far
+FILLED = 3  # column ranges outside the range, from which a value may be a fill value
+APART = 0.25  # column ranges outside the range, if all rows lie on the same side
+ROUNDING = 1e-6  # relative to a column's largest value
+FEW = 10  # rows from which each column is judged separately; below, all columns together
 
 
 class Ends:
-    """What fit saw of a table: (2, D), the least and the largest number of each column, 0 where there is none; (2, 0)
-    of images, of which nothing is told.
+    """Column ranges seen by `fit`: an array (2, D) with the minimum and maximum of each column, 0 for an empty column.
+    Shape (2, 0) for images, which are not checked.
 
-    exact   False: they are where these would lie in usual columns
+    exact   False: the ranges are estimates for typical columns, not observed values
     """
 
     def __init__(self, ends: Any = ((), ()), exact: bool = True):
@@ -35,7 +35,7 @@ class Ends:
 
     @classmethod
     def of(cls, x: Any) -> Ends:
-        """Those of x (N, ...)."""
+        """Return the ranges of x (N, ...)."""
         return cls(np.nan_to_num(extremes(x))) if x.ndim == 2 and x.size else cls()
 
     def tell(
@@ -46,10 +46,10 @@ class Ends:
         least: float = math.nan,
         most: float = math.nan,
     ) -> None:
-        """A warning where most rows of x (N, D) lie far beyond the ends of a column, or all lie beyond one of them; and
-        one for each fill value among them. Columns that were constant hold nothing but the latter.
+        """Warn if most rows of x (N, D) lie far outside the range of a column, or all of them on one side of it. Warn
+        as well of each fill value among them. Columns that were constant in fit are checked for fill values only.
 
-        least, most   in x, where they are known
+        least, most   minimum and maximum of x, if already known
         """
         if not self.ends.size:
             return
@@ -63,11 +63,11 @@ class Ends:
         called = range(len(low)) if names is None else names
         wide = high - low
         varies = wide > 0
-        # What hardly varied, as the pixels at an image's edge, is not held to that.
+        # A column that hardly varied, such as a pixel at an image's edge, is measured by the usual range.
         usual = np.median(wide[varies]) if varies.any() else 0
         wide = np.maximum(wide, np.maximum(APART * usual, ROUNDING * np.abs(self.ends).max(axis=0)))
         wide = np.where(varies, wide, np.inf)
-        # How far it lies beyond one of them, in units of their distance
+        # Signed distance outside the range, in column ranges
         beyond = (np.maximum(rows - high, 0) + np.minimum(rows - low, 0)) / wide
         away = np.abs(beyond) > BEYOND
         if few:
@@ -84,20 +84,20 @@ class Ends:
         expected = f"from {low[i]:.4g} to {high[i]:.4g}"
         got = f"{np.nanmin(rows[:, i]):.4g} to {np.nanmax(rows[:, i]):.4g}"
         warnings.warn(
-            f"{who}: expected rows on the scale that fit saw, column {called[i]!r} {expected}, got {got}; {far.sum()} "
-            f"of {len(far)} columns lie so. Bring them to one scale: by what scaled fit's rows.",
+            f"{who}: expected rows on the scale of the training data, column {called[i]!r} {expected}, got {got}; "
+            f"{far.sum()} of {len(far)} columns are out of range. Use the units and the scaler of the training rows.",
             stacklevel=5,
         )
 
     @functools.cached_property
     def _floor_and_ceiling(self) -> np.ndarray:
-        """(2, D): beyond these a number of a column is looked at."""
+        """(2, D): values outside these limits need a closer look."""
         low, high = self.ends
         constant = low == high
         wide = np.where(constant, np.abs(low), high - low)
         floor = low - FILLED * wide
         ceiling = high + FILLED * wide
-        # Of what may be a fill value, itself included
+        # Negative fill values lie outside the limits of a column >= 0, and nothing else outside those of a constant one
         negative = 0.5 - LEAST_NEGATIVE
         floor = np.where(low >= 0, np.maximum(floor, negative), floor)
         floor = np.where(constant, np.minimum(floor, negative), floor)
@@ -106,12 +106,12 @@ class Ends:
 
     @functools.cached_property
     def _inner(self) -> tuple[float, float]:
-        """Numbers between these are beyond no column's floor or ceiling."""
+        """A range that lies within the limits of every column."""
         floor, ceiling = self._floor_and_ceiling
         return float(floor.max()), float(ceiling.min())
 
     def _strays(self, rows: np.ndarray) -> bool:
-        """Whether a column of rows (n, D) is to be looked at."""
+        """Return True if the minimum or maximum of any column of rows (n, D) lies outside its limits."""
         rows = np.ascontiguousarray(rows, None if rows.dtype.char in "fd" else np.float64)
         known = len(rows) < FEW, rows.dtype.char
         if known not in self._limits:

@@ -1,4 +1,4 @@
-"""Fill values: -9999, 999 or 1e20, which stand in a column of numbers where nothing was measured, and blind a model."""
+"""Fill values: numbers such as -9999, 999 or 1e20 that mark missing measurements and spoil a model's training."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ from typing import Any
 
 import numpy as np
 
-MOST_ROWS = 10_000  # that are looked at
-# As %.6g writes those in use: nines, powers of ten, what netCDF fills with, and the ends of types
+MOST_ROWS = 10_000  # rows that are checked
+# Common fill values, written with %.6g: nines, powers of ten, netCDF's defaults, and the limits of number types
 USUAL = re.compile(r"9+|1e\+\d\d|9\.96921e\+36|3\.40282e\+38|2\.14748e\+09|3276[78]")
-LEAST, LEAST_NEGATIVE = 99, 9  # the smallest of those, and of those below 0
-APART = 3  # times as far from the other values as these lie apart; as 99 of ages up to 60 is not
-# Of any other one: times as far from the other values as these lie apart, and share of the rows
-FAR, SHARE = 10, 0.01
-DIFFERENT = 5  # so many other values there are at least: fewer are categories
+LEAST, LEAST_NEGATIVE = (
+    99,
+    9,
+)  # the smallest positive one, and the smallest magnitude of a negative one
+APART = 3  # ranges of the other values, the least distance from them: 99 among ages up to 60 is no fill value
+FAR, SHARE = 10, 0.01  # the same for an uncommon fill value, and the least share of the rows
+DIFFERENT = 5  # least number of distinct other values: fewer are categories
 
 
 def tell_of_fill_values(
     who: str, X: Any, names: Sequence[Any] | None = None, seen: np.ndarray | None = None
 ) -> None:
-    """A warning for each column of X (N, D) that holds a value which lies far from all others: from the ends that fit
-    saw of it, `seen` (2, D), or, if it stands there again and again, from those beside it."""
+    """Warn about each column of X (N, D) that holds a fill value.
+
+    This is a value far outside `seen` (2, D), the column ranges in fit, or one that is repeated far from all others.
+    """
     rows = np.asarray(X[:: len(X) // MOST_ROWS + 1])
     if not rows.size:
         return
@@ -43,20 +47,20 @@ def tell_of_fill_values(
             name = i if names is None else names[i]
             warnings.warn(
                 f"{who}: column {name!r} holds {value:.6g} in {100 * filled.mean():.3g} % of its rows, far from "
-                f"all other values ({others.min():.6g} to {others.max():.6g}). If nothing was measured there, say "
-                f'na=["{value:.6g}"], --na={value:.6g}, or make it NaN: missing="mask" leaves it out.',
+                f"all other values ({others.min():.6g} to {others.max():.6g}). If it marks missing values, pass "
+                f'na=["{value:.6g}"] or --na={value:.6g}, or replace it with NaN and use missing="mask".',
                 stacklevel=5,
             )
 
 
 def is_fill_value(value: float, filled: np.ndarray, others: np.ndarray) -> bool:
-    """Whether a value is none of the others in its column, where it stands in the rows `filled`."""
+    """Return True if a value, found in the rows `filled`, is a fill value among the others of its column."""
     if filled.sum() < 2 or not len(others):
         return False
     low = float(others.min())
     high = float(others.max())
     if USUAL.fullmatch(f"{abs(value):.6g}"):
-        prices = np.mean(others % 10 == 9) > 0.5  # which end in 9 themselves
+        prices = np.mean(others % 10 == 9) > 0.5  # such as 499: most end in 9
         alone = lies_beyond(value, low, high) and (value < 0 or not prices)
     else:
         away = max(low - value, value - high)
@@ -65,7 +69,7 @@ def is_fill_value(value: float, filled: np.ndarray, others: np.ndarray) -> bool:
 
 
 def lies_beyond(value: float, low: float, high: float) -> bool:
-    """Whether it is a fill value that is in use, and none of the numbers between low and high."""
+    """Return True if a value is a common fill value far outside the range from low to high."""
     wide = high - low or abs(low)
     away = max(low - value, value - high)
     usual = USUAL.fullmatch(f"{abs(value):.6g}")

@@ -1,4 +1,4 @@
-"""The maximum: the stored value that stands for 1.0, so that images of any type become numbers in [0, 1]."""
+"""The maximum: the stored value that stands for 1.0, which brings images of any type to [0, 1]."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ import numpy as np
 from nanoae.interval import Interval
 from nanoae.rows import by_blocks
 
-# The whitest pixels of 8, 10, 12, 14 and 16 bits, and of the digits of `load_data`
+# White in images of 8, 10, 12, 14 and 16 bits, and in the digits of `load_data`
 WHITE = (255, 1023, 4095, 16383, 65535)
 DIGITS_WHITE = 16
-PIXELS = {"uint8", "uint16"}  # types of which one can tell that they hold images
-COUNTS = 10  # what whole numbers reach that are no shares
-LOOK = 1024  # rows by which it is told on which scale all are
+PIXELS = {"uint8", "uint16"}  # types taken to hold images
+COUNTS = 10  # least maximum of whole numbers that cannot be on a scale of 0 to 1
+LOOK = 1024  # rows checked for their scale
 
 
 def find_maximum(*parts: np.ndarray) -> int | None:
-    """Of images (N, H, W) or (N, H, W, C), all of one type: 255 for uint8, but 1 where none of them is above 1 (black
-    and white); 1 for bool, and for floats in [0, 1]. None for other numbers, and for tables (N, D): these are taken as
-    they are, for their type does not tell what they count."""
+    """Return the maximum of images (N, H, W) or (N, H, W, C) of one type, or None for other data.
+
+    It is 255 for uint8, but 1 if no pixel exceeds 1 (black and white); 1 for bool, and for floats in [0, 1]. Other
+    images and tables (N, D) have none and are used unscaled, since their type does not tell what they count.
+    """
     if parts[0].ndim < 3:
         return None
     kinds = {part.dtype.kind for part in parts}
@@ -35,7 +37,7 @@ def find_maximum(*parts: np.ndarray) -> int | None:
 
 
 def within_one(*parts: np.ndarray) -> bool:
-    """Whether all numbers are in [0, 1]; it looks no further than the first block that has another."""
+    """Return True if all numbers lie in [0, 1]. Reading stops at the first block with another number."""
     for part in parts:
         for block in by_blocks(part):
             if not (block.min() >= 0 and block.max() <= 1):
@@ -46,11 +48,11 @@ def within_one(*parts: np.ndarray) -> bool:
 def in_one_unit(
     name: str, x_train: np.ndarray, x_test: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, int | None]:
-    """The two parts of a set in one unit, and their maximum.
+    """Bring the two parts of a data set to one unit. Return both and their maximum.
 
-    Whole numbers from 0 to 255 beside uint8 images are taken for bytes, too. Where each part has a maximum of its own,
-    as uint8 images beside floats in [0, 1], both become float32 in [0, 1]. A ValueError tells of parts that cannot be
-    of one unit: a model would learn the one, and be judged by the other.
+    Whole numbers from 0 to 255 next to uint8 images are taken as bytes. If the parts have different maxima, such as
+    uint8 images and floats in [0, 1], both become float32 in [0, 1]. Raise ValueError if the parts cannot be in one
+    unit: a model would train on one and be evaluated on the other.
     """
     if x_train.ndim > 2 and np.uint8 in (x_train.dtype, x_test.dtype):
         x_train = as_bytes(x_train)
@@ -80,7 +82,7 @@ def in_one_unit(
 
 
 def as_bytes(x: np.ndarray) -> np.ndarray:
-    """x as uint8 where it holds whole numbers that fit, floats only if some are above 1, else as it is."""
+    """Return x as uint8 if it holds whole numbers from 0 to 255 (floats only if some exceed 1), else x itself."""
     if x.dtype.kind not in "iuf" or not x.size:
         return x
     if x.min() < 0 or x.max() > 255:
@@ -90,8 +92,11 @@ def as_bytes(x: np.ndarray) -> np.ndarray:
 
 
 def clash(x: np.ndarray, y: np.ndarray) -> bool:
-    """Whether one part is in [0, 1], and the other has only whole numbers, some above 1: pixels that only one of them
-    has had divided by 255. What is 0 or 1 says so only in images of bytes: in others it may be a small count."""
+    """Return True if one part lies in [0, 1] and the other holds whole numbers above 1: only one of them was divided by
+    255.
+
+    A part of only 0 and 1 counts as divided only if both are uint8 images: elsewhere these may be small counts.
+    """
     small, other = (x, y) if within_one(x) else (y, x)
     if not within_one(small) or within_one(other) or not small.any():
         return False
@@ -106,7 +111,7 @@ def whole(x: np.ndarray) -> bool:
 
 
 def range_of(x: np.ndarray) -> str:
-    """uint8 from 0 to 255"""
+    """Return "uint8 from 0 to 255", for messages."""
     if not x.size:
         return f"{x.dtype}, none"
     low = float(x.min())
@@ -115,7 +120,7 @@ def range_of(x: np.ndarray) -> str:
 
 
 def way_to(low: float, high: float, most: float) -> str:
-    """How images whose largest pixel is `most` come to lie between these ends; "" where nobody knows."""
+    """Return how to scale images with maximum `most` to the range from low to high, or "" if unknown."""
     white = next((white for white in WHITE if most <= white), None)
     if most == DIGITS_WHITE:
         white = DIGITS_WHITE
@@ -127,8 +132,10 @@ def way_to(low: float, high: float, most: float) -> str:
 
 
 def scale_of(x: np.ndarray, table: bool = False) -> list[Any]:
-    """[the least of the numbers x (N, ...), the largest, what they are: "uint8" or "uint16" pixels, if it is no table
-    with names of columns, "counts" where all are whole, or ""]; NaN is ignored."""
+    """Return [minimum, maximum, kind] of x (N, ...); NaN is ignored.
+
+    The kind is "uint8" or "uint16" for pixels (not for a table with column names), "counts" for whole numbers, else "".
+    """
     ends = [
         (np.fmin.reduce(block, axis=None), np.fmax.reduce(block, axis=None))
         for block in by_blocks(x)
@@ -147,10 +154,12 @@ def check_scale(
     table: bool = False,
     most: float = math.nan,
 ) -> None:
-    """Tells of rows x (N, ...) on another scale than those of fit, of which this was the `scale_of`: of pixels beside
-    such as were divided by 255. ValueError where the type says that they are pixels, else a warning.
+    """Check that rows x (N, ...) are on the scale of the training data, whose `scale_of` is `learned`.
 
-    most   the largest number in x, where it is known
+    It detects pixels of which only one side was divided by 255. Raise ValueError if their type marks them as pixels,
+    else warn.
+
+    most   maximum of x, if already known
     """
     low, high, kind = learned
     shares = low >= -1 and high <= 1
@@ -173,15 +182,15 @@ def check_scale(
         return
     seen = f"{kind or 'numbers'} from {low:g} to {high:g}"
     hint = way_to(-1 if low < 0 else 0, 1, most) if shares else ""
-    expected = f"rows on the scale that fit saw, {seen}"
-    message = f"{who}: expected {expected}, got {range_of(x)}. Bring them to one scale{hint}."
+    expected = f"rows on the scale of the training data, {seen}"
+    message = f"{who}: expected {expected}, got {range_of(x)}. Scale both in the same way{hint}."
     if types & PIXELS:
         raise ValueError(message)
     warnings.warn(message, stacklevel=5)
 
 
 def check_maximum(name: str, maximum: float, *parts: np.ndarray) -> None:
-    """ValueError where a user's maximum is no number above 0, or a value is not between 0 and it."""
+    """Raise ValueError if a user's maximum is not a positive number, or a value lies outside 0 to maximum."""
     if maximum not in Interval("(0, inf)"):
         raise ValueError(
             f"{name}: expected maximum, the value that stands for 1, to be a number > 0, got {maximum!r}."
