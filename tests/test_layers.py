@@ -618,11 +618,11 @@ REFUSED = {  # what no layer is made of
     r"BatchNorm: expected momentum in \[0, 1\], got 2": lambda: BatchNorm(2),
 }
 UNFIT = {  # (layers, the shape they are built for): refused when built
-    r"Conv2d\(.*\): expected a kernel that fits on the padded image of 5 x 6, got 6 x 3. A smaller kernel": (
+    r"Conv2d\(.*\): expected a kernel that fits in the padded image of 5 x 6, got 6 x 3. Use a smaller kernel": (
         [Conv2d(3, (6, 3), padding=1)],
         (2, 3, 4),
     ),
-    r"MaxPool2d\(kernel=3\): expected a kernel that fits on the padded image of 2 x 2": (
+    r"MaxPool2d\(kernel=3\): expected a kernel that fits in the padded image of 2 x 2": (
         [MaxPool2d(3)],
         (2, 2, 2),
     ),
@@ -630,7 +630,7 @@ UNFIT = {  # (layers, the shape they are built for): refused when built
         [ConvTranspose2d(3, 2, padding=1)],
         (2, 1, 4),
     ),
-    r"Conv2d\(.*\): expected images, inputs of shape \(N, C, H, W\), got \(N, 784\). Reshape": (
+    r"Conv2d\(.*\): expected images of shape \(N, C, H, W\), got \(N, 784\). A Reshape": (
         [Conv2d(3, 2)],
         (784,),
     ),
@@ -647,16 +647,16 @@ UNFIT = {  # (layers, the shape they are built for): refused when built
         [LayerNorm(2)],
         (5,),
     ),
-    r"Reshape\(.*\): expected a shape of 12 numbers, as the input \(3, 4\) has, got \(5, -1\)": (
+    r"Reshape\(.*\): expected a shape with 12 elements, like the input \(3, 4\), got \(5, -1\)": (
         [Reshape((5, -1))],
         (3, 4),
     ),
-    r"Reshape\(.*\): expected a shape of 12 numbers": ([Reshape((-1, -1))], (3, 4)),
+    r"Reshape\(.*\): expected a shape with 12 elements": ([Reshape((-1, -1))], (3, 4)),
     r"Embedding\(.*\): expected word numbers of shape \(N, T\), got \(N, 5, 2\)": (
         [Embedding(6, 2)],
         (5, 2),
     ),
-    r"GRU\(.*\): expected sequences, inputs of shape \(N, T, I\), got \(N, 5\). An Embedding": (
+    r"GRU\(.*\): expected sequences of shape \(N, T, I\), got \(N, 5\). An Embedding": (
         [GRU(3)],
         (5,),
     ),
@@ -672,7 +672,7 @@ UNEXPECTED = {  # (layer, the shape it is built for, an input): refused when it 
         (1, 6, 6),
         np.ones((1, 6, 6)),
     ),
-    r"BatchNorm\(\): expected at least 2 numbers a feature to train on, got 1. Use larger": (
+    r"BatchNorm\(\): expected at least 2 values per feature in training, got 1. Use larger": (
         BatchNorm(),
         (3,),
         np.ones((1, 3)),

@@ -194,9 +194,9 @@ def test_no_is_not_taken_for_yes(kind, parameter):
     [
         (
             lambda: nanoae.Sequential([nanoae.Linear(3), "relu"]),
-            r"expected layers, as ReLU\(\), got 'relu'\. Did you mean",
+            r"expected layers like ReLU\(\), got 'relu'\. Did you mean",
         ),
-        (lambda: nanoae.Sequential([nanoae.ReLU]), "expected layers, .* got <class"),
+        (lambda: nanoae.Sequential([nanoae.ReLU]), "expected layers .* got <class"),
         (
             lambda: trainer(loss="mse"),
             r"Trainer: expected loss=MSE\(\) or another one, got .*'mse'",
@@ -477,7 +477,7 @@ def test_images_have_numbers_enough_in_one_row_and_batches_of_one_row_have_not()
     assert ae._trainer.optimizer.t == 2  # the fifth row is a batch of its own
     nanoae.ConvAutoencoder(2, batch_size=4, **SMALL).fit(np.random.default_rng(0).random((9, 784)))
     with pytest.raises(
-        ValueError, match=r"at least 2 numbers a feature to train on, got 1\. Use larger batches"
+        ValueError, match=r"at least 2 values per feature in training, got 1\. Use larger batches"
     ):
         nanoae.ConvAutoencoder(2, batch_size=1, **SMALL).fit(
             np.random.default_rng(0).random((9, 784))
@@ -600,7 +600,7 @@ def test_nor_does_the_full_disk_of_a_log(monkeypatch, tables):
         (lambda: FITS[nanoae.StackedClassifier](class_weight="balance"), "Did you mean 'balanced'"),
         (
             lambda: nanoae.TimeDistributed([nanoae.Linear(3)]),
-            "expected a layer, as Linear.8.* take one each",
+            "expected a layer like Linear.8.* Wrap each layer",
         ),
     ],
 )

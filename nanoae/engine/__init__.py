@@ -1,1 +1,1 @@
-"""The hand-written network. It never imports a device: it calls the ops it is given."""
+"""The hand-written network. It never imports a device backend: it calls the Ops object it is given."""

@@ -16,10 +16,10 @@ from nanoae.spelling import one_of
 
 
 class Elementwise(Layer):
-    """The base of y = f(x), element by element. A subclass names its `primitive`, or has an `f` and a `df` of its own.
+    """Base of elementwise activations y = f(x). A subclass names its `primitive`, or defines `f` and `df`.
 
-    primitive   "elu" stands for ops.elu(x, alpha, out) and ops.elu_backward(dy, kept, alpha, out); alpha has `bounds`
-    kept        what the backward needs: "y", where f' is a function of y, or "x"
+    primitive   "elu" stands for ops.elu(x, alpha, out) and ops.elu_backward(dy, kept, alpha, out); alpha is in `bounds`
+    kept        what backward needs: "y" if f' is a function of y, else "x"
     """
 
     primitive = ""
@@ -27,7 +27,7 @@ class Elementwise(Layer):
 
     @property
     def settings(self) -> tuple[float, ...]:
-        """The values of its `bounds`, which the primitive takes in their order."""
+        """The values of the arguments in `bounds`, in the order in which the primitive takes them."""
         return tuple(getattr(self, name) for name in self.bounds)
 
     def f(self, x: Array, out: Array) -> Array:
@@ -128,8 +128,8 @@ ACTIVATIONS: dict[str, type[Layer]] = {kind.primitive: kind for kind in KINDS}
 
 
 def activation(name: str | Layer | Callable[[], Layer], what: str = "activation") -> Layer:
-    """The activation layer called `name`, a copy of the layer, or a new one of a class or of a function without
-    arguments; ValueError otherwise, with the known names and `what` it is for."""
+    """Return the layer for `name`: a known name, a layer (copied), or a class or function that makes one. Raises
+    ValueError for an unknown name; its message lists the known ones and says `what` they are for."""
     if isinstance(name, Layer):
         return copy.deepcopy(name)
     if callable(name):

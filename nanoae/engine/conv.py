@@ -1,14 +1,14 @@
-"""Convolutions: Conv2d, and its adjoint ConvTranspose2d. Read `Conv2d` first; the other runs it backwards.
+"""Convolutions: Conv2d and its adjoint, ConvTranspose2d. Read `Conv2d` first; the other runs it backwards.
 
-Both relate an image (C, H, W), the large side, to a map (K, OH, OW), by the same weights W (K, C, KH, KW). Seen as
-matrices, W is (K, C·KH·KW), a map (K, OH·OW·N), and im2col(image) (C·KH·KW, OH·OW·N) holds in a column what one step of
-the kernel meets. Then
+Both relate an image (C, H, W), the larger side, to a feature map (K, OH, OW) through weights W (K, C, KH, KW). As
+matrices, W is (K, C·KH·KW), a map is (K, OH·OW·N), and each column of im2col(image) (C·KH·KW, OH·OW·N) holds the patch
+under one kernel position. Then
 
     map = W im2col(image)              Conv2d forward,           ConvTranspose2d backward
     image = im2colᵀ(Wᵀ map)            ConvTranspose2d forward,  Conv2d backward;   im2colᵀ = col2im
-    dW = map im2col(image)ᵀ            of both, with the gradient for the side that is the output
+    dW = map im2col(image)ᵀ            both; the output side is replaced by its gradient
 
-(Dumoulin & Visin 2016. What everyone calls convolution is the cross-correlation: the kernel is not flipped.)
+(Dumoulin & Visin 2016. As usual in deep learning, "convolution" is cross-correlation: the kernel is not flipped.)
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from nanoae.engine.init import Parameter
 
 
 class Convolution(ImageLayer):
-    """The base of both directions: the three lines above, on (C, H, W, N) arrays.
+    """Base of both directions: the three formulas above, on (C, H, W, N) arrays.
 
-    image_shape (C, H, W)   map_shape (K, OH, OW)   known once built
+    image_shape (C, H, W)   map_shape (K, OH, OW)   set by build
     """
 
     image_shape: Shape = ()
@@ -33,7 +33,7 @@ class Convolution(ImageLayer):
 
     @property
     def W(self) -> Array:
-        """The weights as a matrix (K, C·KH·KW)."""
+        """The weights as a (K, C·KH·KW) matrix."""
         return self.params["W"].reshape(self.map_shape[0], -1)
 
     @property
@@ -41,17 +41,17 @@ class Convolution(ImageLayer):
         return self.grads["W"].reshape(self.map_shape[0], -1)
 
     def columns(self, n: int) -> Array:
-        """Memory for im2col of n images, (C, KH, KW, OH, OW, N)."""
+        """Return the buffer (C, KH, KW, OH, OW, N) for im2col of n images."""
         shape = (self.image_shape[0], *self.window.kernel, *self.map_shape[1:], n)
         return self.memory("cols", shape)
 
     def im2col(self, image: Array) -> Array:
-        """(C·KH·KW, OH·OW·N), there until the next im2col or to_image."""
+        """Return the columns (C·KH·KW, OH·OW·N), valid until the next im2col or to_image."""
         cols = self.ops.im2col(image, self.window, out=self.columns(image.shape[-1]))
         return cols.reshape(self.W.shape[1], -1)
 
     def to_map(self, cols: Array, name: str, n: int) -> Array:
-        """map = W cols, of n images."""
+        """map = W cols, for n images."""
         y = self.memory(name, (*self.map_shape, n))
         self.ops.matmul(self.W, cols, out=y.reshape(len(y), -1))
         return y
@@ -66,37 +66,37 @@ class Convolution(ImageLayer):
         return self.ops.col2im(cols, self.window, out=image)
 
     def weight_gradient(self, side: Array, cols: Array) -> None:
-        """dW = map colsᵀ, computed as (cols mapᵀ)ᵀ: BLAS likes the longer side in front, by up to 1.6 times."""
+        """dW = map colsᵀ, computed as (cols mapᵀ)ᵀ: BLAS is up to 1.6 times faster with the longer side first."""
         side = side.reshape(len(side), -1)
         dW = self.ops.matmul(cols, side.T, out=self.buffer("dW", (len(cols), len(side))))
         self.ops.copy(dW.T, out=self.dW)
 
     def add_bias(self, y: Array) -> Array:
-        """y[k] += b[k]; y seen with the batch in front."""
+        """y[k] += b[k]; return y as (N, K, OH, OW) or (N, C, H, W)."""
         self.ops.add_bias_inplace(y.reshape(len(y), -1).T, self.params["b"])
         return batch_first(y)
 
     def bias_gradient(self, dy: Array) -> None:
-        """db[k] = Σ dy[k] over everything else."""
+        """db[k] = Σ dy[k] over batch and pixels."""
         self.ops.sum_rows(dy.reshape(len(dy), -1).T, out=self.grads["b"])
 
 
 @configurable
 class Conv2d(Convolution):
-    """Convolution  y[n, k, oh, ow] = b[k] + Σ_cij W[k, c, i, j] x[n, c, s·oh + i - p, s·ow + j - p],  0 outside x.
+    """Convolution  y[n, k, oh, ow] = b[k] + Σ_cij W[k, c, i, j] x[n, c, s·oh + i - p, s·ow + j - p],  x = 0 outside.
 
     n_out          K, output channels
-    kernel         (KH, KW) or one int for both, likewise
-    stride         s, the step from output to output
-    padding        p, the border of zeros around x
+    kernel         (KH, KW), or one int for both; the same for stride and padding
+    stride         s, distance between neighbouring kernel positions
+    padding        p, width of the border of zeros around x
 
-    Shapes    x, dx (N, C, H, W)    y, dy (N, K, OH, OW)    W, dW (K, C, KH, KW), as PyTorch's    b, db (K,)
+    Shapes    x, dx (N, C, H, W)    y, dy (N, K, OH, OW)    W, dW (K, C, KH, KW), as in PyTorch    b, db (K,)
               OH = floor((H + 2 p - KH) / s) + 1
 
-    Backward  y = W im2col(x) + b is an affine map of the columns, so
+    Backward  y = W im2col(x) + b is affine in the columns, so
               dW = dy im2col(x)ᵀ
               db = Σ_n,oh,ow dy
-              dx = col2im(Wᵀ dy)    a pixel's gradient sums over all the columns that it is in
+              dx = col2im(Wᵀ dy)    a pixel's gradient sums over all columns that contain it
     """
 
     n_out: int
@@ -110,7 +110,7 @@ class Conv2d(Convolution):
         self.window = self.window_of(self.kernel, self.stride, self.padding)
 
     def infer_shape(self, in_shape: Shape) -> Shape:
-        self.extra_grads: list[Array] = []  # gradients of W from elsewhere (tied weights)
+        self.extra_grads: list[Array] = []  # further terms of dW, from layers that share W
         self.check_image(in_shape)
         self.image_shape = in_shape
         self.map_shape = (self.n_out, *self.steps(*in_shape[1:]))
@@ -138,17 +138,17 @@ class Conv2d(Convolution):
 
 @configurable
 class ConvTranspose2d(Convolution):
-    """The adjoint of a convolution: what Conv2d's backward does to dy, plus a bias. It enlarges images.
+    """Adjoint of a convolution: the map from dy to dx of Conv2d's backward, plus a bias. It enlarges images.
 
-    Every input pixel x[n, k, h, w] adds its multiple of the kernel W[k] to the output, around (s·h - p, s·w - p):
-    y[n, c, s·h + i - p, s·w + j - p] += W[k, c, i, j] x[n, k, h, w].  What falls outside y is lost.
+    Every input pixel x[n, k, h, w] adds a multiple of the kernel W[k] to the output, starting at (s·h - p, s·w - p):
+    y[n, c, s·h + i - p, s·w + j - p] += W[k, c, i, j] x[n, k, h, w].  Terms outside y are dropped.
 
     n_out            output channels, C
-    kernel, stride, padding   of the convolution that this is the adjoint of
-    output_padding   rows and columns more at the end: a convolution with s > 1 maps s sizes to the same one, and its
-                     adjoint has to be told which it came from
+    kernel, stride, padding   those of the convolution that this layer is the adjoint of
+    output_padding   extra rows and columns at the end. A convolution with stride s > 1 maps s input sizes to one output
+                     size; this selects which of them the adjoint restores
 
-    Shapes    x, dx (N, K, H, W)    y, dy (N, C, OH, OW)    W, dW (K, C, KH, KW), as PyTorch's    b, db (C,)
+    Shapes    x, dx (N, K, H, W)    y, dy (N, C, OH, OW)    W, dW (K, C, KH, KW), as in PyTorch    b, db (C,)
               OH = (H - 1) s - 2 p + KH + output_padding
 
     Backward  y = col2im(Wᵀ x) + b, and the adjoint of col2im is im2col, so
@@ -188,11 +188,11 @@ class ConvTranspose2d(Convolution):
     def parameters(self) -> dict[str, Parameter]:
         draw = init.get(self.init)
         kernel, stride, _ = self.window
-        # of a kernel that an output sees
+        # Average number of kernel elements that contribute to one output
         share = math.prod(max(1, k / s) for k, s in zip(kernel, stride, strict=True))
 
         def adjoint(rng: init.Generator, shape: Shape, fan_in: float, fan_out: float) -> Array:
-            return draw(rng, shape, shape[0] * share, fan_in)  # fan_in is the convolution's
+            return draw(rng, shape, shape[0] * share, fan_in)  # the convolution's fan_in
 
         shape = (self.map_shape[0], self.n_out, *kernel)
         return {"W": (shape, adjoint), "b": ((self.n_out,), init.get(self.bias_init))}
@@ -213,11 +213,11 @@ class ConvTranspose2d(Convolution):
 
 
 class TiedConvTranspose2d(ConvTranspose2d):
-    """The adjoint of `source`, a Conv2d, with its weights, and a bias of its own:  y = col2im(Wᵀ x) + b.
+    """Adjoint of `source`, a Conv2d, with tied weights and its own bias:  y = col2im(Wᵀ x) + b.
 
-    Shapes    x, dx (N, K, OH, OW) as source's output    y, dy (N, C, H, W) as its input    b, db (C,)
+    Shapes    x, dx (N, K, OH, OW), source's output    y, dy (N, C, H, W), its input    b, db (C,)
 
-    Backward  as `TiedLinear`'s: the term that this layer leaves to `source` is x im2col(dy)ᵀ.
+    Backward  as in `TiedLinear`: dW = x im2col(dy)ᵀ, which `source` adds to its own dW.
     """
 
     def __init__(self, source: Conv2d, bias_init: str = "zeros"):

@@ -1,4 +1,4 @@
-"""Embedding: words, by their numbers, become vectors."""
+"""Embedding: a table that maps word indices to vectors."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from nanoae.engine.layers import Layer
 
 @configurable
 class Embedding(Layer):
-    """y[n, t] = W[x[n, t]]: each word picks its row of a table.
+    """y[n, t] = W[x[n, t]]: look up the row of each word.
 
-    n_words   V, how many there are: x holds 0 .. V - 1, as integers, or as floats like the batches of a Trainer;
-              ValueError for others, but on a GPU, which the host does not wait for: there forward takes the nearest,
-              and backward none
-    n_out     O, the length of a word's vector
+    n_words   V, vocabulary size: x holds indices 0 .. V - 1, as integers or floats (a Trainer's batches are floats).
+              Others raise ValueError; on a GPU, where that would stall the host, forward clips and backward skips them
+    n_out     O, length of a word's vector
 
-    Shapes    x (N, T), of any T    y, dy (N, T, O)    W, dW (V, O)
+    Shapes    x (N, T), any T    y, dy (N, T, O)    W, dW (V, O)
 
-    Backward  y = onehot(x) W, so dW = onehot(x)ᵀ dy: each dy is added to the row of its word. A word's number is no
-              quantity that could change a little: y is constant between the integers, so dx is 0.
+    Backward  y = onehot(x) W, so dW = onehot(x)ᵀ dy: each dy is added to the row of its word. dx = 0: y is constant
+              between the integers.
 
-    Starts from N(0, 1): a word picks one row, so Var[y] = Var[W].
+    W is drawn from N(0, 1): y is one row of W, so Var[y] = Var[W].
 
-    words   (N, T) whole numbers, the last x, for layers behind it that ask which words these are
+    words   (N, T) int64, the last x: later layers read it to find the padding
     """
 
     words = ThreadLocal()

@@ -1,10 +1,10 @@
 """Gradient checks: is backward the derivative of forward?
 
 For a unit direction d,  (L(p + eps d) - L(p - eps d)) / (2 eps)  is the derivative of L along d up to O(eps²); backward
-says it is  grad · d. In float64 with eps = 1e-5 a right backward agrees to about nine digits.
+gives it as  grad · d. In float64 with eps = 1e-5 a correct backward agrees to about nine digits.
 
-A check like this cannot see a forward that is the wrong mathematics: that takes a second test. `trace/gradcheck.py`
-goes through a whole network like this, and says how far apart is wrong.
+A gradient check cannot detect a forward that computes the wrong formula: that needs a separate test.
+`trace/gradcheck.py` checks a whole network this way and sets the tolerances.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from nanoae.engine.network import Sequential
 
 
 class MisplacedGradient(Exception):
-    """A backward has left a gradient in another array, or of another shape, than it has to."""
+    """Raised if backward rebinds a gradient array, or returns a dx of the wrong shape."""
 
 
 @dataclass
 class GradientCheck:
-    """The number L that a float64 network is asked for, its gradient by backward, and its differences.
+    """A scalar L of a float64 network, with its gradient by backward and its central differences.
 
-    L is the loss of x (N, ...) and its targets t, or without a loss Σ R · y with a random R (an R of ones would be
-    nearly blind: a softmax's rows sum to 1 whatever happens); and what layers add to it. Noise is drawn once, and kept.
+    L is the loss of x (N, ...) and targets t, plus the layers' penalties. Without a loss it is Σ R · y with a random R
+    (R = 1 would hide errors: the rows of a softmax sum to 1 whatever its input). Noise is drawn once and kept.
 
-    eps      of the differences
-    inputs   what each layer is given, and behind the last one what the loss is
+    eps      step of the differences
+    inputs   the input of each layer, then the network's output
     """
 
     net: Sequential
@@ -56,7 +56,7 @@ class GradientCheck:
             self.loss.build(ops, self.net.dtype)
 
     def value(self, x: Array | None = None, start: int = 0) -> float:
-        """L, where layer `start` is given x; by default what it is given anyway."""
+        """Return L with x as the input of layer `start`; by default its recorded input."""
         x = self.inputs[start] if x is None else x
         y = self.net.forward(x, train=True, start=start)
         if self.loss is None:
@@ -66,7 +66,7 @@ class GradientCheck:
         return float(loss) + float(self.net.penalty())
 
     def gradient(self, x: Array, start: int = 0) -> Array:
-        """dL/dx by backward, where layer `start` is given x; net.grad has that of the layers from there on."""
+        """Return dL/dx for the input x of layer `start`, by backward; net.grad gets the gradients from `start` on."""
         self.value(x, start)
         dx = self.upstream if self.loss is None else self.loss.backward()
         for i in reversed(range(start, len(self.net.layers))):
@@ -78,19 +78,19 @@ class GradientCheck:
                 if layer.grads[name] is not view:
                     grad = f'self.grads["{name}"]'
                     hint = f"Write into it: {grad}[...] = ..."
-                    raise MisplacedGradient(f"{where}: {grad} is another array than before. {hint}")
+                    raise MisplacedGradient(f"{where}: {grad} was rebound to another array. {hint}")
             wanted = self.inputs[i].shape
             if dx is None or dx.shape != wanted:
-                got = "None" if dx is None else f"of shape {dx.shape}"
-                raise MisplacedGradient(f"{where}: dx, expected of shape {wanted}, got {got}")
+                got = "None" if dx is None else f"one of shape {dx.shape}"
+                raise MisplacedGradient(f"{where}: expected dx of shape {wanted}, got {got}")
         return dx.copy()
 
     def both_sides(
         self, array: Array, directions: np.ndarray, start: int | None = None
     ) -> Iterator[tuple[float, float]]:
-        """L at array - eps d and at array + eps d, of each direction d; array is then what it was, to the bit.
+        """Yield (L(array - eps d), L(array + eps d)) for each direction d. `array` is restored bit for bit.
 
-        array   what layer `start` is given, or where that is None a part of theta, or x
+        array   the input of layer `start`, or if that is None a slice of theta, or x
         """
         ops = self.net.ops
         before = array.copy()

@@ -1,7 +1,7 @@
-"""Images in memory: everyone sees (N, C, H, W), with the batch in front; in memory the batch is innermost.
+"""Memory layout of images: the interface is (N, C, H, W); in memory the batch axis is innermost.
 
-A layer on images works on contiguous (C, H, W, N) arrays (`backend/images.py` says why) and hands out views of them
-with the batch in front. What comes from another layer on images is taken as it lies; everything else is copied once.
+An image layer works on contiguous (C, H, W, N) arrays (`backend/images.py` says why) and returns (N, C, H, W) views
+of them. It uses the output of another image layer without a copy and copies any other input once.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from nanoae.backend import Array, Shape
 from nanoae.backend.images import Window
 from nanoae.engine.layers import Layer
 
-Pair = int | tuple[int, int]  # both, or (rows, columns)
+Pair = int | tuple[int, int]  # one value for both axes, or (rows, columns)
 
 
 def batch_first(x: Array) -> Array:
-    """(C, H, W, N) seen as (N, C, H, W)."""
+    """Return a view (N, C, H, W) of x (C, H, W, N)."""
     return x.transpose(3, 0, 1, 2)
 
 
 class ImageLayer(Layer):
-    """The base of layers on images, inputs (N, C, H, W)."""
+    """Base of layers that take images (N, C, H, W)."""
 
     window: Window
 
     def check_image(self, in_shape: Shape) -> None:
-        hint = "Reshape((C, H, W)) before it makes images of vectors."
-        self.check_shape(len(in_shape) == 3, "images, inputs of shape (N, C, H, W)", hint)
+        hint = "A Reshape((C, H, W)) before it turns vectors into images."
+        self.check_shape(len(in_shape) == 3, "images of shape (N, C, H, W)", hint)
 
     def pair(self, name: str, value: Any, least: int) -> tuple[int, int]:
-        """An int, or a pair of them for rows and columns, as a pair."""
+        """Return value, an int or a pair (rows, columns), as a pair."""
         pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
         right = all(isinstance(n, (int, np.integer)) and n >= least for n in pair)
         if len(pair) != 2 or not right:
@@ -46,17 +46,17 @@ class ImageLayer(Layer):
         return Window(sizes, steps, self.pair("padding", padding, 0))
 
     def steps(self, height: int, width: int) -> tuple[int, int]:
-        """How often the window fits on an image of this size, down and across."""
+        """Return the number of kernel positions on an image of this size: (rows, columns)."""
         rows, columns = self.window.outputs((height, width))
         if rows < 1 or columns < 1:
             (kh, kw), _, (ph, pw) = self.window
             padded = f"the padded image of {height + 2 * ph} x {width + 2 * pw}"
-            hint = "A smaller kernel, more padding or fewer layers fit."
-            raise self.mistake(f"a kernel that fits on {padded}", f"{kh} x {kw}", hint)
+            hint = "Use a smaller kernel, more padding or fewer layers."
+            raise self.mistake(f"a kernel that fits in {padded}", f"{kh} x {kw}", hint)
         return rows, columns
 
     def batch_last(self, x: Array, name: str) -> Array:
-        """x (N, C, H, W) as contiguous (C, H, W, N): the same memory where it lies so, else a copy in `name`."""
+        """Return x (N, C, H, W) as a contiguous (C, H, W, N): a view if possible, else a copy in buffer `name`."""
         x = x.transpose(1, 2, 3, 0)
         if x.flags.c_contiguous:
             return x

@@ -1,8 +1,8 @@
-"""Initialisers: how the weights start. Each is a function (generator, shape, fan_in, fan_out) -> float64 array.
+"""Weight initialisers. Each is a function (generator, shape, fan_in, fan_out) -> float64 array.
 
-The variance of a layer's output is fan_in · Var[W] times that of its input; of the gradient, fan_out · Var[W].
+A linear layer multiplies the variance of its input by fan_in · Var[W], and that of the gradient by fan_out · Var[W].
 
-Weights are drawn on the host with NumPy on every backend: the same seed starts the same network on CPU and GPU.
+Every backend draws the weights on the host with NumPy: a seed gives the same initial network on CPU and GPU.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy as np
 from nanoae.backend import Shape
 from nanoae.spelling import one_of
 
-# A name, as NumPy loads `random` when it is first asked for: a quarter of the time of `import nanoae`.
+# A string, since NumPy imports `random` on first access: a quarter of the time of `import nanoae`.
 Generator: TypeAlias = "np.random.Generator"
 Initializer = Callable[[Generator, Shape, float, float], np.ndarray]
 Parameter = tuple[Shape, Initializer]
 
 
 def uniform(variance: Callable[[float, float], float]) -> Initializer:
-    """U(-a, a) has the variance a² / 3, so a = sqrt(3 · variance)."""
+    """U(-a, a) has variance a² / 3, so a = sqrt(3 · variance)."""
 
     def draw(generator: Generator, shape: Shape, fan_in: float, fan_out: float) -> np.ndarray:
         a = math.sqrt(3 * variance(fan_in, fan_out))
@@ -42,7 +42,7 @@ def normal(variance: Callable[[float, float], float]) -> Initializer:
 
 
 def truncated_normal(rng: Generator, shape: Shape, fan_in: float, fan_out: float) -> np.ndarray:
-    """N(0, 0.1²), what lies beyond two standard deviations drawn anew (TensorFlow's `truncated_normal`)."""
+    """N(0, 0.1²) with values beyond two standard deviations redrawn (TensorFlow's `truncated_normal`)."""
     x = rng.normal(0, 1, shape)
     while (far := np.abs(x) > 2).any():
         x[far] = rng.normal(0, 1, int(far.sum()))
@@ -57,12 +57,12 @@ def ones(generator: Generator, shape: Shape, fan_in: float, fan_out: float) -> n
     return np.ones(shape)
 
 
-SCALED: dict[str, Callable[[float, float], float]] = {  # name -> Var[W] of fan_in and fan_out
-    # keeps the forward signal: LeCun 1998
+SCALED: dict[str, Callable[[float, float], float]] = {  # name -> Var[W](fan_in, fan_out)
+    # preserves the variance of the forward signal: LeCun 1998
     "lecun": lambda fan_in, fan_out: 1 / fan_in,
-    # a compromise of both directions: Glorot & Bengio 2010
+    # a compromise between forward and backward: Glorot & Bengio 2010
     "glorot": lambda fan_in, fan_out: 2 / (fan_in + fan_out),
-    # ReLU halves the signal, so twice the variance: He 2015
+    # ReLU halves the second moment, so twice the variance: He 2015
     "he": lambda fan_in, fan_out: 2 / fan_in,
 }
 INITIALIZERS: dict[str, Initializer] = {
@@ -77,5 +77,5 @@ INITIALIZERS: dict[str, Initializer] = {
 
 
 def get(name: str, what: str = "initializer") -> Initializer:
-    """The initialiser called `name`; ValueError with the known names otherwise, which says `what` it is for."""
+    """Return the initialiser called `name`; else raise a ValueError that lists the known names of a `what`."""
     return INITIALIZERS[one_of(what, name, INITIALIZERS)]

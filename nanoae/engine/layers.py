@@ -1,15 +1,15 @@
-"""Layers: a forward and a backward, nothing else. Read `Linear` first; every other layer has its shape.
+"""Layers: a forward and a backward, nothing else. Read `Linear` first; every other layer follows its pattern.
 
-The contract that all layers keep:
+The contract of all layers:
 
-1. `forward(x, train=False) -> y` and `backward(dy) -> dx`; dx is None where `need_dx` is False (the first layer).
+1. `forward(x, train=False) -> y` and `backward(dy) -> dx`; dx is None if `need_dx` is False (the first layer).
 2. `params` and `grads` have the same keys; their values are views of the network's flat `theta` and `grad`: write into
    them, never rebind them.
-3. `backward` overwrites the gradients; what a second use of the same weights adds comes through `extra_grads`.
-4. With `train=True` forward caches what backward needs, preferably its own output. backward uses it up.
-5. The arrays returned are buffers, valid until the layer's next call by the same thread. Each thread has its own, and
-   its own of what forward leaves for another layer (a ThreadLocal), so that any number of threads may use a network
-   that nobody trains. Arguments are never written.
+3. `backward` overwrites the gradients. A second layer that uses the same weights adds its term through `extra_grads`.
+4. With `train=True` forward caches what backward needs, preferably its own output. Each backward consumes the cache.
+5. Returned arrays are buffers, valid until the layer's next call in the same thread. Buffers, and values that forward
+   leaves for other layers (ThreadLocal), are per thread: any number of threads may run a network that is not being
+   trained. Arguments are never modified.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ FLATTEN = "Flatten the images first."
 
 
 class Layer(Reused, Configurable):
-    """The base: shapes, buffers and the cache. `build` is called once, before the first forward.
+    """Base of all layers: shapes, buffers and the cache. `build` is called once, before the first forward.
 
-    in_shape, out_shape   the shape of one example, without the batch: (784,) or (16, 10, 10)
+    in_shape, out_shape   shape of one example, without the batch: (784,) or (16, 10, 10)
     """
 
     ops: Ops
     in_shape: Shape = ()
     out_shape: Shape = ()
     dtype: Any = None
-    need_dx = True  # False in front of all that learns: nobody asks for the gradient of the data
-    generator: Any = None  # of noise, the network's
-    cache: Any = None  # what forward has left for backward
-    penalty: Any = None  # what the layer itself adds to the loss in training, a 0-d array
+    need_dx = True  # False up to the first layer with parameters: no gradient of the data is needed
+    generator: Any = None  # the network's generator, for noise
+    cache: Any = None  # what forward keeps for backward
+    penalty: Any = None  # the layer's own term of the training loss, a 0-d array
 
     def build(self, ops: Ops, in_shape: Shape, dtype: Any) -> Shape:
-        """Resolve the shapes for inputs of (N, *in_shape); return out_shape."""
+        """Infer the shapes for inputs (N, *in_shape); return out_shape."""
         self.thread = ThreadState()
         self.cache = None
         self.ops = ops
@@ -48,28 +48,28 @@ class Layer(Reused, Configurable):
         self.dtype = dtype
         self.params: dict[str, Array] = {}
         self.grads: dict[str, Array] = {}
-        self.state: dict[str, Array] = {}  # what is learned but has no gradient: running statistics
+        self.state: dict[str, Array] = {}  # learned without a gradient: running statistics
         self.out_shape = self.infer_shape(self.in_shape)
         return self.out_shape
 
     def infer_shape(self, in_shape: Shape) -> Shape:
-        """The output shape for an input shape (both without the batch)."""
+        """Return the output shape for an input shape (both without the batch)."""
         return in_shape
 
     def parameters(self) -> dict[str, Parameter]:
-        """Name -> (shape, initialiser) of what this layer learns."""
+        """Return {name: (shape, initialiser)} of the layer's parameters."""
         return {}
 
     def forward(self, x: Array, train: bool = False) -> Array:
-        """y (N, *out_shape) of x (N, *in_shape)."""
+        """Return y (N, *out_shape) for x (N, *in_shape)."""
         raise NotImplementedError
 
     def backward(self, dy: Array) -> Array | None:
-        """dx (N, *in_shape) of dy = dLoss/dy (N, *out_shape); dLoss/dW of each parameter W goes to `grads`."""
+        """Return dx (N, *in_shape) for dy = dLoss/dy (N, *out_shape); write dLoss/dW of each parameter W to `grads`."""
         raise NotImplementedError
 
     def contiguous(self, x: Array, name: str) -> Array:
-        """x, or where it has gaps or another order, a copy of it in `memory(name)`."""
+        """Return x if it is C-contiguous, else a copy in buffer `name`."""
         if x.flags.c_contiguous:
             return x
         return self.ops.copy(x, out=self.memory(name, x.shape))
@@ -84,14 +84,14 @@ class Layer(Reused, Configurable):
         return cache
 
     def check_shape(self, right: bool, expected: str, hint: str = "") -> None:
-        """ValueError where inputs of `in_shape` are not what this layer takes."""
+        """Raise a ValueError about `in_shape` unless `right`."""
         if not right:
             raise self.mistake(expected, batch_of(self.in_shape), hint)
 
     def check_source(self, source: Layer) -> None:
-        """The same where they are not what `source`, whose weights this layer uses, gives."""
-        hint = "" if source.in_shape else "It has to come before, in the same list of layers."
-        expected = f"inputs of shape {batch_of(source.out_shape)}, what its source gives"
+        """Raise a ValueError unless inputs have the output shape of `source`, whose weights this layer shares."""
+        hint = "" if source.in_shape else "Put the source before it, in the same list of layers."
+        expected = f"inputs of shape {batch_of(source.out_shape)}, the output shape of its source"
         self.check_shape(self.in_shape == source.out_shape, expected, hint)
 
     def check_input(self, x: Array) -> None:
@@ -103,7 +103,7 @@ class Layer(Reused, Configurable):
 
 
 def batch_of(shape: Shape) -> str:
-    """(N, 16, 10, 10), as text: a batch of examples of this shape."""
+    """Return the shape of a batch as text: "(N, 16, 10, 10)"."""
     return f"({', '.join(['N', *map(str, shape)])})"
 
 
@@ -113,19 +113,19 @@ class Linear(Layer):
 
     Shapes    x, dx (N, I)    y, dy (N, O)    W, dW (I, O)    b, db (O,)
 
-    Backward  dW = xᵀ dy          W[i, o] meets row n through x[n, i]
+    Backward  dW = xᵀ dy          ∂y[n, o] / ∂W[i, o] = x[n, i], summed over n
               db = Σ_n dy[n]      b is broadcast over the batch, so its gradient sums over it
               dx = dy Wᵀ
     """
 
-    n_in = 0  # known once built
+    n_in = 0  # set by build
 
     n_out: int
     init: str = "he_uniform"
     bias_init: str = "zeros"
 
     def infer_shape(self, in_shape: Shape) -> Shape:
-        self.extra_grads: list[Array] = []  # of W, from elsewhere: tied weights, a penalty
+        self.extra_grads: list[Array] = []  # further terms of dW: from tied weights or a penalty
         self.check_shape(len(in_shape) == 1, "inputs of shape (N, I)", FLATTEN)
         self.n_in = in_shape[0]
         return (self.n_out,)
@@ -160,11 +160,11 @@ class Linear(Layer):
 
 @configurable
 class TiedLinear(Layer):
-    """Affine map with another layer's weights, transposed:  y = x Wᵀ + b,  W (O, I) of `source`.
+    """Affine map with the transposed weights of another layer:  y = x Wᵀ + b,  W (O, I) of `source`.
 
     Shapes    x, dx (N, I)    y, dy (N, O)    b, db (O,)
 
-    Backward  dW = (xᵀ dy)ᵀ = dyᵀ x  (O, I),  which `source`, whose backward comes later, adds to its own.
+    Backward  dW = (xᵀ dy)ᵀ = dyᵀ x  (O, I),  which `source` adds to its own dW: its backward runs later.
     """
 
     source: Linear
@@ -199,8 +199,8 @@ class TiedLinear(Layer):
 
 
 class Noisy(Layer):
-    """The base of layers that draw noise in training. With `frozen` they use the last noise again, which is what
-    finite differences need: both evaluations must meet the same function."""
+    """Base of layers that draw noise in training. With `frozen` they reuse the last noise, as finite differences
+    require: both evaluations must be of the same function."""
 
     frozen = False
 
@@ -216,9 +216,9 @@ class Noisy(Layer):
 
 @configurable
 class Dropout(Noisy):
-    """Training: y = x · mask, mask = 1 / (1 - p) with probability 1 - p, else 0;  dx = dy · mask. Else y = x.
+    """In training y = x · mask, mask = 1 / (1 - p) with probability 1 - p, else 0;  dx = dy · mask. Otherwise y = x.
 
-    Srivastava 2014, with the factor in training, so that E[y] = x and nothing is to be done afterwards.
+    Srivastava 2014, as inverted dropout: the factor is applied in training, so E[y] = x and inference needs none.
     """
 
     bounds: ClassVar = {"p": "[0, 1)"}

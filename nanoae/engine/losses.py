@@ -1,12 +1,12 @@
-"""Losses: the value, and its gradient dy = dLoss/dy, computed in the same pass.
+"""Losses: the value and its gradient dy = dLoss/dy, computed in the same pass.
 
-`reduction` states the factor exactly. With N rows of D features:
+`reduction` selects the factor. With N rows of D features:
     "mean"   1 / (N D)    mean over all elements
     "batch"  1 / N        summed over features, averaged over rows
     "sum"    1            summed over everything
 `weight` multiplies it: MSE(reduction="sum", weight=0.5) is Σ (y - t)² / 2.
 
-`forward` returns a 0-d array of the device. Reading it makes the CPU wait for the GPU: do so once an epoch, not a step.
+`forward` returns a 0-d device array. Reading it makes the CPU wait for the GPU: do so once per epoch, not per step.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ REDUCTIONS = ("mean", "batch", "sum")
 
 
 class Loss(Reused, Configurable):
-    """The base. A subclass gives `value`: the loss, with its gradient written to `out`. What rows that count more or
-    less, and targets with gaps, ask of one is in `training/costs.py`."""
+    """Base of all losses. A subclass defines `value`: the loss, with its gradient written to `out`. What sample weights
+    and missing targets need in addition is in `training/costs.py`."""
 
     ops: Ops
-    dy = ThreadLocal()  # of the last forward
+    dy = ThreadLocal()  # the gradient of the last forward
 
     def __init__(self, reduction: str = "mean", weight: float = 1.0):
         self.reduction = reduction
@@ -40,39 +40,39 @@ class Loss(Reused, Configurable):
         one_of(f"{type(self).__name__}: reduction", self.reduction, REDUCTIONS)
 
     def build(self, ops: Ops, dtype: Any) -> Loss:
-        """Made ready for a device's arrays of this dtype; returns itself."""
+        """Set the backend and the dtype; return self."""
         self.thread = ThreadState()
         self.ops = ops
         self.dtype = dtype
         return self
 
     def scale(self, shape: Shape) -> float:
-        """The factor before the sum, for outputs of this shape."""
+        """Return the factor of the sum, for outputs of this shape."""
         divisors = {"mean": math.prod(shape), "batch": shape[0], "sum": 1}
         return self.weight / divisors[self.reduction]
 
     def forward(self, y: Array, t: Array) -> Array:
-        """The loss of outputs y (N, ...) against targets t of the same shape, a 0-d array."""
+        """Return the loss of outputs y (N, ...) and targets t of the same shape, a 0-d array."""
         self.check_targets(y, t)
         self.dy = dy = self.buffer("dy", y.shape)
         return self.value(y, t, self.scale(y.shape), dy)
 
     def backward(self) -> Array:
-        """dLoss/dy of the last forward, (N, ...): the loss's own buffer."""
+        """Return dLoss/dy of the last forward, (N, ...): a buffer of the loss."""
         if self.dy is None:
             raise RuntimeError(f"{self}: expected forward(y, t) before backward.")
         return self.dy
 
     def check_targets(self, y: Array, t: Array) -> None:
         if y.shape != t.shape:
-            raise self.mistake(f"targets of the outputs' shape {y.shape}", t.shape)
+            raise self.mistake(f"targets with the outputs' shape {y.shape}", t.shape)
 
     def value(self, y: Array, t: Array, scale: float, out: Array) -> Array:
-        """The loss; its gradient goes to `out`."""
+        """Return the loss; write its gradient to `out`."""
         raise NotImplementedError
 
     def predict(self, y: Array, out: Array) -> Array:
-        """What a network trained on this loss means by y: y itself, or the sigmoid of a logit."""
+        """Map the network's output to the scale of the targets: y itself, or for logits their sigmoid."""
         return y
 
 
@@ -88,7 +88,7 @@ class GaussianNLL(MSE):
     """-log N(t; y, variance) in nats:  scale · Σ (y - t)² / (2 variance) + log(2π variance) / 2,
     dy = scale (y - t) / variance.
 
-    The variance is fixed, one for all elements: how far off a reconstruction is expected to be, squared.
+    The variance is fixed and the same for all elements: the expected squared error of a reconstruction.
     """
 
     bounds: ClassVar = {"variance": "(0, inf)"}
@@ -107,10 +107,10 @@ class GaussianNLL(MSE):
 
 
 class BCE(Loss):
-    """Binary cross-entropy of logits z against t in [0, 1]: scale · Σ softplus(z) - t z,  dz = scale (sigmoid(z) - t).
+    """Binary cross-entropy of logits z and t in [0, 1]: scale · Σ softplus(z) - t z,  dz = scale (sigmoid(z) - t).
 
-    The same as -t log y - (1 - t) log(1 - y) with y = sigmoid(z), and finite for every finite z. So a network that
-    trains on it ends in the logit; `predict` gives y.
+    Equal to -t log y - (1 - t) log(1 - y) with y = sigmoid(z), but finite for every finite z. The network therefore
+    outputs logits; `predict` returns y.
     """
 
     def value(self, y: Array, t: Array, scale: float, out: Array) -> Array:
@@ -146,16 +146,16 @@ class Huber(Loss):
 
 @configurable
 class SoftmaxCrossEntropy(Loss):
-    """-scale · Σ_n log softmax(z[n])[t[n]] of logits z (N, K) and class numbers t (N,).
+    """-scale · Σ_n log softmax(z[n])[t[n]] for logits z (N, K) and class indices t (N,).
 
     dz[n, k] = scale (softmax(z[n])[k] - [k = t[n]]).
 
-    Logits (N, T, K) and t (N, T) are N sequences: a "mean" is over all N T targets, "batch" sums over the steps.
+    Logits (N, T, K) and t (N, T) are N sequences: "mean" averages over all N T targets, "batch" sums over the steps.
 
-    ignore   None, or a class whose targets count for nothing, as the padding of sequences: neither in the sum nor in
-             the number that a mean divides by
+    ignore   None, or a class index whose targets are ignored, such as padding: they count neither in the sum nor in the
+             number of targets of a mean
 
-    ValueError for a t that is no class; on a GPU, which the host does not wait for, the loss is NaN.
+    Raises ValueError for an index outside 0 .. K - 1; on a GPU, where checking would stall the host, the loss is NaN.
     """
 
     reduction: str = "mean"
@@ -165,8 +165,8 @@ class SoftmaxCrossEntropy(Loss):
     def check_targets(self, y: Array, t: Array) -> None:
         if y.ndim < 2 or t.shape != y.shape[:-1] or t.dtype.kind not in "iu":
             got = f"{y.shape} and {t.dtype} {t.shape}"
-            raise self.mistake("logits (N, K) and class numbers (N,), whole", got)
-        # -1 would be the last one
+            raise self.mistake("logits (N, K) and integer class indices (N,)", got)
+        # Without the check, -1 would index the last class
         self.ops.check_numbers(t, y.shape[-1], f"{self}: expected classes")
 
     def scale(self, shape: Shape) -> float:
@@ -180,7 +180,7 @@ class SoftmaxCrossEntropy(Loss):
         counts = None
         if self.ignore is not None:
             counts = self.ops.not_equal(t, self.ignore, out=self.ops.empty(len(t), self.dtype))
-            if self.reduction == "mean":  # weight / (N T), of which Σ counts count, or none
+            if self.reduction == "mean":  # scale = weight / (N T), but only Σ counts targets count
                 share = self.ops.share_of(len(t), self.ops.sum(counts))
                 self.ops.scale_inplace(counts, share)
         return self.ops.softmax_cross_entropy(y, t, scale, out=out, weights=counts)
@@ -201,9 +201,10 @@ LOSSES: dict[str, type[Loss]] = {
 
 
 def get(loss: str | Loss | Callable[[], Loss], what: str = "loss") -> Loss:
-    """The loss called `loss`, or a copy of `loss`; ValueError otherwise, with the known names and `what` it is for."""
+    """Return the loss for a known name, a Loss (copied), or a class or function that makes one. Raises ValueError for
+    an unknown name; its message lists the known ones and says `what` they are for."""
     if isinstance(loss, Loss):
         return copy.copy(loss)
-    if callable(loss):  # a class, or a function that makes one
+    if callable(loss):
         return loss()
     return LOSSES[one_of(what, loss, LOSSES, ", or a Loss")]()

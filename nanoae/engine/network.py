@@ -1,4 +1,4 @@
-"""Sequential: layers one after another, built once for given shapes, over one flat theta."""
+"""Sequential: a chain of layers, built once for given shapes, over one flat theta."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from nanoae.spelling import did_you_mean
 
 
 class Sequential:
-    """y = f_L(... f_2(f_1(x))), and backward the chain rule in the opposite order.
+    """y = f_L(... f_2(f_1(x))); backward applies the chain rule in reverse order.
 
     >>> net = Sequential([Linear(32), ReLU(), Linear(784)]).build((784,), random_state=0)
     >>> y = net.forward(x, train=True)          # (N, 784), the last layer's buffer
     >>> net.backward(dy)                        # fills net.grad, (P,)
 
-    input_shape   of one example: (784,) or (1, 28, 28)
-    ops           a backend's primitives, or its name ("numpy", "cupy", "auto")
+    input_shape   shape of one example: (784,) or (1, 28, 28)
+    ops           an Ops object, or the name of a backend ("numpy", "cupy", "auto")
     dtype         "float32" or "float64"
-    random_state  int, SeedSequence or None: the initial weights, and the noise of layers that draw any
-    state         what `state()` of a network of this shape gave: start from it instead
+    random_state  int, SeedSequence or None: seed of the initial weights and of the noise
+    state         arrays from `state()` of a network of the same shape, used instead of initial weights
     """
 
     def __init__(self, layers: list[Layer]):
@@ -36,9 +36,9 @@ class Sequential:
         for layer in self.layers:
             if not isinstance(layer, Layer):
                 hint = did_you_mean(layer, [cls.__name__ for cls in ACTIVATIONS.values()])
-                raise ValueError(f"Sequential: expected layers, as ReLU(), got {layer!r}.{hint}")
+                raise ValueError(f"Sequential: expected layers like ReLU(), got {layer!r}.{hint}")
         if len({id(layer) for layer in self.layers}) < len(self.layers):
-            got = "the same object twice. Make a second one."
+            got = "the same object twice. Create a second one."
             raise ValueError(f"Sequential: expected each layer once, got {got}")
 
     def build(
@@ -49,7 +49,7 @@ class Sequential:
         random_state: int | np.random.SeedSequence | None = None,
         state: list[Array] | None = None,
     ) -> Sequential:
-        """Infer the shapes, lay out theta and grad (P,), and draw the weights, or copy them from `state`."""
+        """Infer the shapes, allocate theta and grad (P,), and draw the weights or copy them from `state`."""
         self.input_shape: Shape = tuple(np.atleast_1d(input_shape).tolist())
         self.ops = get_ops(ops)
         self.dtype = float_type(dtype)
@@ -69,7 +69,7 @@ class Sequential:
             self.ops, self.layers, self.dtype, np.random.default_rng(weights), theta
         )
         self.grad = self.parameters.grad
-        # Nobody needs the gradient of the data: up to the first layer that learns, dx is not computed.
+        # The gradient of the data is not needed: no dx up to and including the first layer with parameters.
         first = next((i for i, layer in enumerate(self.layers) if layer.params), 0)
         for i, layer in enumerate(self.layers):
             layer.need_dx = i > first
@@ -79,7 +79,7 @@ class Sequential:
 
     @property
     def theta(self) -> Array:
-        """All that has a gradient, (P,). What is assigned is copied into it, for the layers have views of it."""
+        """All trained parameters, (P,). Assigning copies the values into it, since the layers hold views of it."""
         return self.parameters.theta
 
     @theta.setter
@@ -87,18 +87,18 @@ class Sequential:
         self.ops.copy(values, out=self.theta)
 
     def check_views(self) -> None:
-        """ValueError where a layer has other parameters than views of theta, which nothing would train or save."""
+        """Raise ValueError if a layer's parameters are no longer views of theta: they would not be trained or saved."""
         views = set(map(id, self.parameters.views))
         for layer in self.layers:
             arrays = [*layer.params.values(), *layer.grads.values()]
             if not views.issuperset(map(id, arrays)):
-                hint = "Write into those that build made: params[name][...] = values."
+                hint = "Write into the arrays made by build: params[name][...] = values."
                 raise layer.mistake("parameters that are views of theta", "other arrays", hint)
 
     def forward(
         self, x: Array, train: bool = False, start: int = 0, stop: int | None = None
     ) -> Array:
-        """Layers start .. stop-1 applied to x (N, *shape)."""
+        """Apply layers start .. stop-1 to x (N, *shape)."""
         if not hasattr(self, "ops"):
             raise RuntimeError("Sequential: expected build(input_shape) before forward.")
         self.ops.check_device(x)
@@ -107,10 +107,10 @@ class Sequential:
         return x
 
     def backward(self, dy: Array) -> Array | None:
-        """Fill `grad` with dLoss/dtheta, given dy = dLoss/dy (N, *output_shape); return dLoss/dx where it is needed."""
+        """Write dLoss/dtheta to `grad`, given dy = dLoss/dy (N, *output_shape). Return dLoss/dx, None if not needed."""
         dx: Array | None = self.ops.check_device(dy)
         if dy.shape[1:] != self.output_shape:
-            wanted = f"dy of shape (N, *{self.output_shape}), the output's"
+            wanted = f"dy with the output's shape (N, *{self.output_shape})"
             raise ValueError(f"Sequential: expected {wanted}, got {dy.shape}.")
         for layer in reversed(self.layers):
             dx = layer.backward(dx)
@@ -119,13 +119,13 @@ class Sequential:
         return dx
 
     def with_layers(self, layers: list[Layer]) -> Sequential:
-        """These layers in place of this network's; theta, grad and all views are shared."""
+        """Return a network of `layers` that shares this network's theta, grad and views."""
         result = Sequential(layers)
         vars(result).update(vars(self) | {"layers": result.layers})
         return result
 
     def penalty(self) -> Array | float:
-        """What layers add to the loss by themselves (sparsity, KL divergence), at the last forward in training."""
+        """Return the sum of the layers' own loss terms (sparsity, KL divergence) in the last training forward."""
         total = 0
         for layer in self.layers:
             if layer.penalty is not None:
@@ -133,12 +133,12 @@ class Sequential:
         return total
 
     def state(self) -> list[Array]:
-        """Everything learned, as arrays: theta, then the layers' running statistics."""
+        """Return everything learned: [theta, *the layers' running statistics]."""
         self.check_views()
         return [self.theta, *(array for layer in self.layers for array in layer.state.values())]
 
     def set_state(self, arrays: list[Any]) -> None:
-        """Copy `arrays` (of host or device) into `state()`."""
+        """Copy `arrays` (on host or device) into `state()`. Raises ValueError for other shapes."""
         for mine, theirs in zip(self.state(), arrays, strict=True):
             if mine.shape != theirs.shape:
                 wanted = f"an array of shape {mine.shape}"
@@ -146,7 +146,7 @@ class Sequential:
             self.ops.copy(self.ops.to_device(theirs, self.dtype), out=mine)
 
     def to(self, ops: Ops | str = "numpy", dtype: Any = "float64") -> Sequential:
-        """A network with the same weights on another device or in another precision."""
+        """Return a copy of the network on another backend or in another precision."""
         state = [self.ops.to_numpy(array) for array in self.state()]
         network = Sequential(from_configs(to_configs(self.layers)))
         return network.build(self.input_shape, ops, dtype, 0, state)
@@ -155,7 +155,7 @@ class Sequential:
     rebuilt = former("Sequential.rebuilt", to)
 
     def __getstate__(self) -> dict[str, Any]:
-        """For pickle and deepcopy: the description and the numbers. Views of theta would come back as copies of it."""
+        """Return configs and arrays, for pickle and deepcopy: copied as they are, views would detach from theta."""
         if not hasattr(self, "theta"):
             return {"layers": to_configs(self.layers)}
         arrays = [self.ops.to_numpy(array) for array in self.state()]
@@ -170,15 +170,15 @@ class Sequential:
             self.build(shape, available(ops), dtype, seed, state["arrays"])
 
     def freeze_noise(self, frozen: bool) -> None:
-        """Let every noisy layer use its last noise again (True) or draw anew (False)."""
+        """Make every noisy layer reuse its last noise (True) or draw new noise at each forward (False)."""
         for layer in self.layers:
             if isinstance(layer, Noisy):
                 layer.frozen = frozen
 
     def first_not_finite(self) -> tuple[str, bool]:
-        """Where the first NaN or infinity came up, in words; whether it was in the last backward.
+        """Return (where the first NaN or infinity arose, as text; True if that was in the last backward).
 
-        Backward comes first, and runs from the last layer: a bad gradient spoils those before it and then all weights.
+        Gradients are checked first, from the last layer: a bad one spreads to earlier layers, then to all weights.
         """
         layers = list(enumerate(self.layers))
         for i, layer in reversed(layers):
@@ -196,7 +196,7 @@ class Sequential:
 
     @property
     def finite(self) -> bool:
-        """Whether all that was learned are finite numbers."""
+        """True if everything learned is finite."""
         return all(map(self.is_finite, self.state()))
 
     def __repr__(self) -> str:

@@ -1,11 +1,11 @@
-"""Normalisation: rows of numbers brought to mean 0 and variance 1, then scaled and shifted by what is learned.
+"""Normalisation: standardise rows of numbers to mean 0 and variance 1, then apply a learned scale and shift.
 
-The backward of  x̂ = (x - mean) / sqrt(var + eps)  is the same for every row of M numbers, whatever makes a row. mean
-and var depend on each x of the row, by d(mean)/dx = 1 / M and d(var)/dx = 2 (x - mean) / M, so
+The backward of  x̂ = (x - mean) / sqrt(var + eps)  is the same for any row of M numbers: a feature's or an example's.
+mean and var depend on each x of the row, with ∂mean/∂x = 1 / M and ∂var/∂x = 2 (x - mean) / M, so
 
     dx = (dx̂ - mean(dx̂) - x̂ mean(dx̂ x̂)) / sqrt(var + eps)
 
-which is dx̂ without its parts along 1 and x̂: adding a constant to a row, or scaling the row, changes nothing in x̂.
+that is dx̂ without its components along 1 and x̂: shifting or scaling a row does not change x̂.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from nanoae.engine.layers import Layer
 class BatchNorm(ImageLayer):
     """y = gamma (x - mean) / sqrt(var + eps) + beta, per feature or channel. Ioffe & Szegedy 2015.
 
-    In training mean and var are the batch's (var = Σ (x - mean)² / M, M numbers a feature), and running ones follow:
-    running = (1 - momentum) running + momentum · batch's, the variance with M - 1 in place of M, as in PyTorch.
-    Otherwise mean and var are the running ones.
+    In training, mean and var are the batch's (var = Σ (x - mean)² / M, M values per feature) and update the running
+    ones: running = (1 - momentum) running + momentum · batch, with M - 1 in place of M in the variance, as in PyTorch.
+    Otherwise they are the running ones.
 
     Shapes    x, y, dx, dy (N, D), M = N, or (N, C, H, W), M = N·H·W    gamma, beta, running mean and var (D,) or (C,)
 
-    Backward  dgamma = Σ dy x̂      dbeta = Σ dy         over all but the feature
-              dx = gamma / sqrt(var + eps) · (dy - dbeta / M - x̂ dgamma / M)      as dx̂ = gamma dy
+    Backward  dgamma = Σ dy x̂      dbeta = Σ dy         over all axes but the feature axis
+              dx = gamma / sqrt(var + eps) · (dy - dbeta / M - x̂ dgamma / M)      since dx̂ = gamma dy
     """
 
     bounds: ClassVar = {"momentum": "[0, 1]", "eps": "[0, inf)"}
@@ -52,25 +52,25 @@ class BatchNorm(ImageLayer):
         return {"gamma": (shape, init.ones), "beta": (shape, init.zeros)}
 
     def rows(self, x: Array, name: str) -> Array:
-        """x with a feature's numbers in a row: (D, N) or (C, H·W·N)."""
+        """Return x with one row per feature: (D, N) or (C, H·W·N)."""
         if x.ndim == 2:
             return x.T
         return self.batch_last(x, name).reshape(self.in_shape[0], -1)
 
     def rows_of(self, name: str, n: int) -> Array:
-        """Memory for such rows."""
+        """Return the buffer `name` as rows of n examples."""
         if len(self.in_shape) == 1:
             return self.buffer(name, (n, *self.in_shape)).T
         return self.memory(name, (*self.in_shape, n)).reshape(self.in_shape[0], -1)
 
     def whole(self, rows: Array) -> Array:
-        """`rows` in the shape of x."""
+        """Return `rows` in the shape of x."""
         if len(self.in_shape) == 1:
             return rows.T
         return batch_first(rows.reshape(*self.in_shape, -1))
 
     def center(self, rows: Array, mean: Array, var: Array, out: Array) -> int:
-        """out = rows - mean, with the batch's mean and var. Returns M."""
+        """out = rows - mean; write the batch's mean and var. Return M."""
         self.ops.center(rows, mean, var, out=out)
         return int(rows.shape[1])
 
@@ -85,7 +85,7 @@ class BatchNorm(ImageLayer):
             centered = self.rows_of("centered", len(x))
             m = self.center(rows, mean, var, out=centered)
             if m < 2:
-                wanted = "at least 2 numbers a feature to train on"
+                wanted = "at least 2 values per feature in training"
                 raise self.mistake(wanted, m, "Use larger batches.")
             ops.axpby_inplace(self.state["mean"], self.momentum, mean, 1 - self.momentum)
             unbiased = self.momentum * m / (m - 1)
@@ -114,13 +114,13 @@ class BatchNorm(ImageLayer):
 
 @configurable
 class LayerNorm(Layer):
-    """y = gamma x̂ + beta, x̂ = (x - mean) / sqrt(var + eps) with mean and var of each example by itself. Ba et al. 2016.
+    """y = gamma x̂ + beta, x̂ = (x - mean) / sqrt(var + eps) with the mean and var of each example. Ba et al. 2016.
 
-    axes      how many of the last axes are normalised together: 1 is the last one; of images, 3 is (C, H, W)
+    axes      number of trailing axes that are normalised together: 1 is the last axis; for images, 3 is (C, H, W)
 
-    Shapes    x, y, dx, dy (N, ..., *S), S the last `axes` sizes    gamma, beta S    M = the product of S numbers a row
+    Shapes    x, y, dx, dy (N, ..., *S), S the last `axes` sizes    gamma, beta S    M = ∏ S values per row
 
-    Backward  dgamma = Σ dy x̂      dbeta = Σ dy         over all rows        dx as above, of dx̂ = dy gamma
+    Backward  dgamma = Σ dy x̂      dbeta = Σ dy         over all rows        dx as above, with dx̂ = dy gamma
     """
 
     bounds: ClassVar = {"axes": "[1, inf)", "eps": "[0, inf)"}
@@ -137,7 +137,7 @@ class LayerNorm(Layer):
         return {"gamma": (shape, init.ones), "beta": (shape, init.zeros)}
 
     def rows(self, x: Array, name: str) -> Array:
-        """x (R, M), contiguous."""
+        """Return x as a contiguous (R, M)."""
         return self.contiguous(x, name).reshape(-1, self.size)
 
     def forward(self, x: Array, train: bool = False) -> Array:

@@ -1,7 +1,7 @@
 """Optimisers: one update of the flat theta from the flat grad.
 
 `lr` is a float or a schedule (`training/schedules.py`): a function of the step and the number of steps. Weight decay
-is an addition to the gradient in SGD and Adam (as in PyTorch), and a shrinking of theta by itself in AdamW.
+adds weight_decay · theta to the gradient (as in PyTorch), except in AdamW, which shrinks theta directly.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ LearningRate = float | Callable[[int, int], float]
 
 
 class Optimizer(Configurable):
-    """The base. `build` once for a theta (P,); `step` after each backward. A subclass gives `update`.
+    """Base of all optimisers. Call `build` once for a theta (P,), `step` after each backward. A subclass has `update`.
 
     lr, weight_decay   as above, >= 0
-    clip_norm          None, or the largest Euclidean norm of the whole gradient: a longer one is scaled down to it
+    clip_norm          None, or the maximum Euclidean norm of the whole gradient: a longer one is scaled down to it
     """
 
     bounds: ClassVar = {"lr": "[0, inf)", "weight_decay": "[0, inf)", "clip_norm": "(0, inf)"}
@@ -37,7 +37,7 @@ class Optimizer(Configurable):
         self.clip_norm = clip_norm
 
     def build(self, ops: Ops, theta: Array, total_steps: int = 0) -> Optimizer:
-        """Start afresh."""
+        """Reset the step count and the moments."""
         self.ops = ops
         self.t = 0
         self.total_steps = total_steps
@@ -45,7 +45,7 @@ class Optimizer(Configurable):
         return self
 
     def step(self, theta: Array, grad: Array) -> None:
-        """theta (P,) <- theta - update(grad (P,)). Clipping scales `grad`."""
+        """Update theta (P,) from grad (P,). Clipping scales `grad` in place."""
         self.rate = self.rate_at(self.t + 1)
         self.t += 1
         self.clip(grad)
@@ -56,26 +56,26 @@ class Optimizer(Configurable):
             self.ops.clip_norm_inplace(grad, self.clip_norm)
 
     def descend(self, theta: Array, grad: Array, *moments: Array) -> None:
-        """Decay and update, at self.t and self.rate."""
+        """Apply weight decay and the update at step self.t with the learning rate self.rate."""
         if self.weight_decay:
             grad = self.decay(theta, grad)
         self.update(theta, grad, *moments)
 
     def rate_at(self, t: int) -> float:
-        """The learning rate of step t = 1, 2, ...; ValueError for a schedule that gives none."""
+        """Return the learning rate of step t = 1, 2, ...; raise ValueError if a schedule returns an invalid one."""
         rate = self.lr(t, self.total_steps) if callable(self.lr) else self.lr
         if not isinstance(rate, numbers.Real) or not 0 <= rate < math.inf:
-            wanted = f"a number >= 0 of {self.lr!r} at step {t}"
+            wanted = f"a number >= 0 from {self.lr!r} at step {t}"
             raise ValueError(f"learning_rate: expected {wanted}, got {rate!r}.")
         return float(rate)
 
     def decay(self, theta: Array, grad: Array) -> Array:
-        """g + weight_decay · theta, in scratch memory: the network's own grad stays the loss's."""
+        """Return grad + weight_decay · theta in scratch memory: `grad` itself stays the gradient of the loss."""
         decayed = self.ops.multiply(theta, self.weight_decay, out=self.ops.scratch(theta, "decay"))
         return self.ops.add_inplace(decayed, grad)
 
     def update(self, theta: Array, grad: Array, *moments: Array) -> None:
-        """Write theta (and the moments), given the gradient and this step's `rate`."""
+        """Update theta and the moments in place, given the gradient and self.rate."""
         raise NotImplementedError
 
 
@@ -135,11 +135,11 @@ class AdamW(Adam):
 class RMSprop(Optimizer):
     """v = rho · v + (1 - rho) g²,  theta -= lr · g / (sqrt(v) + eps). Tieleman & Hinton 2012, lecture 6.5.
 
-    It is Adam without a first moment (beta1 = 0), after so many steps that no bias is left to correct.
+    Computed as Adam with beta1 = 0 at a step so large that the bias correction is 1.
     """
 
     bounds: ClassVar = {"rho": "[0, 1)", "eps": "[0, inf)"}
-    n_moments = 2  # of which the first is the gradient
+    n_moments = 2  # the first is the gradient itself
 
     lr: LearningRate = 1e-3
     rho: float = 0.99
@@ -159,8 +159,8 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {kind.__name__.lower(): kind for kind i
 def get(
     optimizer: str | Optimizer | type[Optimizer], lr: LearningRate, weight_decay: float
 ) -> Optimizer:
-    """A new optimiser called `optimizer` with these settings, or a copy of `optimizer`, which has its own; ValueError
-    for an unknown name."""
+    """Return a new optimiser of this name or class, with these settings, or a copy of an Optimizer, with its own.
+    Raises ValueError for an unknown name."""
     if isinstance(optimizer, Optimizer):
         return copy.copy(optimizer)
     if isinstance(optimizer, type):

@@ -1,5 +1,5 @@
 """Parameters: one flat `theta` and one flat `grad` for a whole network; layers hold named views of them.
-Optimiser, save, load, gradient norm, device move and gradient check then each act on one array.
+The optimiser, save, load, gradient norm, device moves and the gradient check each act on a single array.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from nanoae.engine.layers import Layer
 
 
 class Parameters:
-    """The parameters of a list of built layers: `values` (P,), or by default drawn by each one's initialiser.
+    """The parameters of a list of built layers: copied from `values` (P,), or by default drawn by the initialisers.
 
     theta, grad   (P,) flat arrays on the device
-    slices        (layer number, name) -> the slice of theta that holds that parameter
-    views         what the layers have of both
+    slices        (layer index, name) -> the slice of theta with that parameter
+    views         all views of theta and grad that the layers hold
 
-    Raises ValueError where `values` has another size; then nothing was allocated, however large the layers.
+    Raises ValueError if `values` has another size, before anything is allocated.
     """
 
     def __init__(
@@ -58,8 +58,8 @@ class Parameters:
 
 
 def fans(shape: Shape) -> tuple[int, int]:
-    """(fan_in, fan_out) of a weight: (I, O) for a Linear; (K, C, KH, KW) for a convolution, where each output sees
-    C · KH · KW inputs."""
+    """Return (fan_in, fan_out) of a weight's shape: (I, O) of a Linear, or (K, C, KH, KW) of a convolution, where each
+    output depends on C · KH · KW inputs."""
     if len(shape) == 4:
         field = shape[2] * shape[3]
         return shape[1] * field, shape[0] * field

@@ -1,4 +1,4 @@
-"""Pooling and its opposite: layers that change the size of images and learn nothing."""
+"""Pooling and upsampling: layers without parameters that change the size of images."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from nanoae.engine.image import ImageLayer, Pair, batch_first
 
 @configurable
 class Pooling(ImageLayer):
-    """The base: a window that slides over each channel.
+    """Base of pooling layers: a window that slides over each channel.
 
-    kernel, stride, padding   as a convolution's; stride=None is the kernel; padding at most half the kernel
+    kernel, stride, padding   as in Conv2d; stride=None means stride = kernel; padding is at most half the kernel
 
     Shapes    x, dx (N, C, H, W)    y, dy (N, C, OH, OW)    OH = floor((H + 2 padding - KH) / stride) + 1
     """
@@ -34,10 +34,10 @@ class Pooling(ImageLayer):
 
 
 class MaxPool2d(Pooling):
-    """y[n, c, oh, ow] = max over the window of x[n, c]; padding is -∞. Arguments and shapes: Pooling.
+    """y[n, c, oh, ow] = max over the window of x[n, c]; padding is -∞. Arguments and shapes: see Pooling.
 
-    Backward  y is one of the window's x, so dy goes to that one: to the first, row by row, where several are largest.
-              Where windows overlap, a pixel's gradient sums over those that it won.
+    Backward  y equals one x of the window, which receives dy; in a tie, the first in row-major order. Where windows
+              overlap, a pixel's gradient sums over the windows whose maximum it is.
     """
 
     def forward(self, x: Array, train: bool = False) -> Array:
@@ -59,9 +59,9 @@ class MaxPool2d(Pooling):
 
 
 class Summing(ImageLayer):
-    """The base of layers that sum over windows, or do the adjoint of that: spread each pixel over a window.
+    """Base of layers that sum over windows, or do the adjoint: spread each pixel over a window.
 
-    spreads   whether forward does the second, and backward the first
+    spreads   False if forward sums and backward spreads; True for the reverse
     """
 
     spreads = False
@@ -76,9 +76,9 @@ class Summing(ImageLayer):
         return self.moved(dy, "dx", self.in_shape, not self.spreads) if self.need_dx else None
 
     def moved(self, x: Array, name: str, shape: Shape, spread: bool) -> Array:
-        """Sums over windows of x (N, C, H, W), or what its pixels are spread to, of this shape, in memory `name`."""
+        """Sum x (N, C, H, W) over windows, or spread its pixels over them, into a buffer `name` of this shape."""
         primitive = self.ops.spread_windows if spread else self.ops.sum_windows
-        scale = 1.0 if self.spreads else 1 / self.window.area  # sums are means
+        scale = 1.0 if self.spreads else 1 / self.window.area  # sums become means
         out = self.memory(name, (*shape, len(x)))
         x = self.batch_last(x, f"{name} of")
         primitive(x, self.window, scale, out=out)
@@ -86,7 +86,7 @@ class Summing(ImageLayer):
 
 
 class AvgPool2d(Pooling, Summing):
-    """y[n, c, oh, ow] = mean over the window of x[n, c]; zeros of the padding count. Arguments and shapes: Pooling.
+    """y[n, c, oh, ow] = mean over the window of x[n, c], padding zeros included. Arguments and shapes: see Pooling.
 
     Backward  y is linear in x: each pixel of the window receives dy / (KH·KW).
     """
@@ -94,11 +94,11 @@ class AvgPool2d(Pooling, Summing):
 
 @configurable
 class Upsample(Summing):
-    """y[n, c, h, w] = x[n, c, h // factor, w // factor]: a pixel becomes factor x factor equal ones.
+    """y[n, c, h, w] = x[n, c, h // factor, w // factor]: each pixel is repeated factor x factor times.
 
-    Shapes    x, dx (N, C, H, W)    y, dy (N, C, H·factor, W·factor)    factor: an int, or a pair for rows and columns
+    Shapes    x, dx (N, C, H, W)    y, dy (N, C, H·factor, W·factor)    factor: an int, or a pair (rows, columns)
 
-    Backward  x is used once for each of its copies, so dx sums over them.
+    Backward  dx sums over all copies of a pixel.
     """
 
     spreads = True

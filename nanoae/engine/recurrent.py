@@ -1,4 +1,4 @@
-"""GRU: a layer that reads a sequence step by step and carries a state along."""
+"""GRU: a layer that reads a sequence one time step at a time and carries a hidden state."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from nanoae.engine.layers import Layer
 
 @configurable
 class GRU(Layer):
-    """Gated recurrent unit. With a = x[t] W + b and u = h[t-1] U + c, each in thirds for r, z and n:
+    """Gated recurrent unit. With a = x[t] W + b and u = h[t-1] U + c, each split in thirds for r, z and n:
 
-        r = sigmoid(a_r + u_r)        how much of the old state the proposal sees (reset)
-        z = sigmoid(a_z + u_z)        how much of the old state stays (update)
-        n = tanh(a_n + r u_n)         the proposal
+        r = sigmoid(a_r + u_r)        reset gate: how much of the old state enters the candidate
+        z = sigmoid(a_z + u_z)        update gate: how much of the old state is kept
+        n = tanh(a_n + r u_n)         candidate state
         h[t] = (1 - z) n + z h[t-1]
 
-    Cho et al. 2014, with the reset after the product h U, as in cuDNN and PyTorch: there W and U are transposed
-    (weight_ih, weight_hh), b is bias_ih, c is bias_hh.
+    Cho et al. 2014, with the reset gate applied after the product h U, as in cuDNN and PyTorch, whose weight_ih and
+    weight_hh are Wᵀ and Uᵀ, bias_ih is b and bias_hh is c.
 
-    n_out   O, the length of the state
-    last    y is the last state alone
+    n_out   O, length of the state
+    last    True to return the last state only
 
-    Shapes    x, dx (N, T, I), of any T    y, dy (N, T, O), or (N, O) with last    h, dh (N, O)
+    Shapes    x, dx (N, T, I), any T    y, dy (N, T, O), or (N, O) with last    h, dh (N, O)
               W, dW (I, 3 O)    U, dU (O, 3 O)    b, c, db, dc (3 O,)
 
-    forward takes the state before the first step, `h`, zero where it is None; backward leaves its gradient in `dh`.
+    forward takes the initial state `h`, zero if None; backward stores its gradient in `dh`.
 
-    Backward  through time, from the last step to the first: what reaches h[t] is dy[t] and what step t + 1 sent back.
+    Backward  through time, from the last step to the first: h[t] receives dy[t] and the gradient from step t + 1.
               With dh = dLoss/dh[t],
               dz = dh (h[t-1] - n)     da_z = du_z = dz z (1 - z)
               dn = dh (1 - z)          da_n = dn (1 - n²)            du_n = da_n r
               dr = da_n u_n            da_r = du_r = dr r (1 - r)
               dh[t-1] = dh z + du Uᵀ
-              Every step uses the same weights, so their gradients sum over the steps; with all steps below each other
+              Every step uses the same weights, so their gradients sum over the steps; with all steps stacked as rows
               dW = xᵀ da    db = Σ da    dU = h[t-1]ᵀ du    dc = Σ du    dx = da Wᵀ
     """
 
@@ -45,8 +45,8 @@ class GRU(Layer):
     bias_init: str = "zeros"
 
     def infer_shape(self, in_shape: Shape) -> Shape:
-        hint = "An Embedding before it makes vectors of words."
-        self.check_shape(len(in_shape) == 2, "sequences, inputs of shape (N, T, I)", hint)
+        hint = "An Embedding before it turns words into vectors."
+        self.check_shape(len(in_shape) == 2, "sequences of shape (N, T, I)", hint)
         return (self.n_out,) if self.last else (in_shape[0], self.n_out)
 
     def parameters(self) -> dict[str, Parameter]:
@@ -71,11 +71,11 @@ class GRU(Layer):
         ops = self.ops
         n, t, n_in = x.shape
         n_out = self.n_out
-        # The time steps in front: each (N, ...) is contiguous, whatever the batch.
+        # Time first: each step (N, ...) is contiguous for every batch size.
         x = ops.copy(x.transpose(1, 0, 2), out=self.memory("x", (t, n, n_in)))
         a = self.memory("a", (t, n, 3 * n_out))
         u = self.memory("u", (t, n, 3 * n_out))
-        states = self.memory("y", (t + 1, n, n_out))  # the first is the state before the first step
+        states = self.memory("y", (t + 1, n, n_out))  # states[0] is the initial state
         ops.copy(0 if h is None else h, out=states[0])
         rows = a.reshape(t * n, -1)  # all the steps at once
         ops.matmul(x.reshape(t * n, n_in), self.params["W"], out=rows)

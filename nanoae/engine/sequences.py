@@ -1,4 +1,4 @@
-"""Layers about the time steps of a sequence: apply a layer to each, or take the last that counts."""
+"""Layers for the time steps of a sequence: apply a layer to each step, or select the last one before the padding."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from nanoae.engine.layers import Layer, Noisy
 
 @configurable
 class TimeDistributed(Layer):
-    """y[n, t] = layer(x[n, t]): the same layer at every step, whose N·T inputs are one large batch to it.
+    """y[n, t] = layer(x[n, t]): the same layer at every time step, applied to N·T inputs as one batch.
 
-    layer   one without noise of its own: TimeDistributed(Linear(8)) for scores over 8 words at every step
+    layer   a layer without noise: TimeDistributed(Linear(8)) gives scores of 8 words at every step
 
-    Shapes    x, dx (N, T, ...)    y, dy (N, T, ...), of any T
+    Shapes    x, dx (N, T, ...)    y, dy (N, T, ...), any T
     """
 
     layer: Layer
 
     def __post_init__(self) -> None:
-        wanted = "a layer, as Linear(8)"
-        hint = "Several layers take one each."
+        wanted = "a layer like Linear(8)"
+        hint = "Wrap each layer in a TimeDistributed of its own."
         if isinstance(self.layer, Noisy):
             wanted = "a layer without noise"
-            hint = "Put that one before or behind."
+            hint = "Put the noise layer before or after it."
         if isinstance(self.layer, Noisy) or not isinstance(self.layer, Layer):
             raise ValueError(f"TimeDistributed: expected {wanted}, got {self.layer!r}. {hint}")
 
@@ -41,7 +41,7 @@ class TimeDistributed(Layer):
         return self.layer.parameters()
 
     def rows(self, name: str, x: Array) -> Array:
-        """x (N, T, ...) as (N·T, ...), contiguous."""
+        """Return x (N, T, ...) as a contiguous (N·T, ...)."""
         return self.contiguous(x, name).reshape(-1, *x.shape[2:])
 
     def forward(self, x: Array, train: bool = False) -> Array:
@@ -60,9 +60,9 @@ class TimeDistributed(Layer):
 
 @configurable
 class LastTimestep(Layer):
-    """y[n] = x[n, t] at the last t whose word in `source` is not 0: a line's end, whatever the padding behind it.
+    """y[n] = x[n, t] at the last t whose word is not 0: the end of the sequence before its padding.
 
-    source   the Embedding that the sequence came through
+    source   the Embedding that produced the sequence; its `words` are checked
 
     Shapes    x, dx (N, T, I)    y, dy (N, I)
 
@@ -73,7 +73,7 @@ class LastTimestep(Layer):
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         right = len(in_shape) == 2 and in_shape[:1] == self.source.in_shape
-        self.check_shape(right, "sequences (N, T, I) of the words of an Embedding before it")
+        self.check_shape(right, "sequences (N, T, I) from the Embedding that is its source")
         return in_shape[1:]
 
     def forward(self, x: Array, train: bool = False) -> Array:

@@ -1,4 +1,4 @@
-"""Layers that only look at the same numbers in another shape: nothing is computed, and usually nothing copied."""
+"""Layers that only change the shape: nothing is computed, and usually nothing is copied."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from nanoae.engine.layers import Layer
 
 @configurable
 class Reshape(Layer):
-    """y = x as (N, *shape), in the order of x;  dx = dy as (N, *in_shape).
+    """y = x as (N, *shape), in C order;  dx = dy as (N, *in_shape).
 
-    shape   of one example: (64, 1, 1); one size may be -1, for what is left
+    shape   shape of one example: (64, 1, 1); one size may be -1 and is then inferred
     """
 
     shape: Shape
@@ -25,7 +25,7 @@ class Reshape(Layer):
             rest = -math.prod(wanted)
             wanted[wanted.index(-1)] = size // rest if rest > 0 else 0
         if math.prod(wanted) != size or min(wanted, default=1) < 1:
-            expected = f"a shape of {size} numbers, as the input {in_shape} has"
+            expected = f"a shape with {size} elements, like the input {in_shape}"
             raise self.mistake(expected, self.shape)
         return tuple(wanted)
 
