@@ -10,7 +10,7 @@ A step of N rows on P ranks, of a network with W parameters of 4 bytes:
 
     t(P) = fixed + N / P · row + max(sum(P) - hidden, last(P))
 
-    fixed    what does not get less: Adam on all W, the interpreter, the noise of the whole batch
+    fixed    what does not get less: Adam on all W, but on one machine, the interpreter, the noise of the whole batch
     row      products of one row, forward and backward; backward is two thirds, hidden = 3/4 of it: the first chunks
     sum      a ring all-reduce: 2 (P - 1) / P · 4 W / bandwidth + 2 log2 P · latency, for each of 4 chunks
     last     that of the last chunk, which nothing hides: a quarter of the bytes, and one latency
@@ -93,7 +93,8 @@ class Timeline:
         trainer.updates.step = self.timed("Adam", trainer.updates.step)
         sums = self.group.sums
         sums.wait = self.timed("waiting", sums.wait)
-        self.begin_sum, sums.start = sums.start, self.start_sum
+        sums.start = self.awaited(sums.start)
+        sums.start_shared = self.awaited(sums.start_shared)
 
     def timed(self, what: str, method: Callable[..., Any]) -> Callable[..., Any]:
         def run(*arguments: Any, **named: Any) -> Any:
@@ -104,11 +105,16 @@ class Timeline:
 
         return run
 
-    def start_sum(self, x: np.ndarray, scale: float) -> None:
-        self.begin_sum(x, scale)
-        pending = self.group.sums.pending
-        size = f"{x.nbytes / 1e3:,.0f} kB" if x.nbytes > 1000 else f"{x.nbytes} B"
-        pending[-1] = Awaited(pending[-1], f"sum of {size}", self.events)
+    def awaited(self, start: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any) -> None:
+            start(*arguments)
+            parts = next((a for a in arguments if isinstance(a, list)), arguments[:1])
+            size = sum(part.nbytes for part in parts)
+            text = f"{size / 1e3:,.0f} kB" if size > 1000 else f"{size} B"
+            pending = self.group.sums.pending
+            pending[-1] = Awaited(pending[-1], f"sum of {text}", self.events)
+
+        return run
 
     def one_step(self) -> list[tuple[str, float, float]]:
         """The events of the step that is the middle one by its length."""
@@ -130,10 +136,6 @@ class Awaited:
             self.done = True
             self.events.append((self.what, self.began, time.perf_counter()))
         return self.done
-
-    def Wait(self) -> None:
-        while not self.Test():
-            time.sleep(0)
 
 
 def drawn(events: list[tuple[str, float, float]]) -> list[str]:
@@ -207,8 +209,7 @@ def work(path: Path, rounds: int) -> None:
         found["sums"] = measure_sums()
         timeline = Timeline()
         fitted(H, H.batch, 2, callbacks=[timeline])
-        if group.rank == 0:
-            found["timeline"] = drawn(timeline.one_step())
+        found["timelines"] = group.gather(drawn(timeline.one_step()))
     if group is None or group.rank == 0:
         path.write_text(json.dumps(found))
 
@@ -275,13 +276,13 @@ def report(measured: dict[str, dict]) -> tuple[str, dict]:
         "",
         "More ranks than cores share these: their rows show what that costs, not what a cluster does.",
         "",
-        "One step of case H, on rank 0 of 2:",
-        "",
-        "```",
-        *measured[TWO_RANKS]["timeline"],
-        "```",
-        "",
-        "A sum is shown from where it begins to where rank 0 first finds it done: it looks after each layer.",
+    ]
+    for rank, timeline in enumerate(measured[TWO_RANKS]["timelines"]):
+        lines += [f"One step of case H, on rank {rank} of 2:", "", "```", *timeline, "```", ""]
+    lines += [
+        "A sum is shown from where it begins to where the rank first finds it done: it looks after each layer. The",
+        "ranks of a machine have one theta. Each adds up one half of the gradient, which is given in bytes that it",
+        "reads, and updates that half.",
         "",
     ]
     rows, columns = SHAPE
@@ -313,8 +314,8 @@ def report(measured: dict[str, dict]) -> tuple[str, dict]:
     lines += [
         "Speed-ups over one rank with the same batch. It stops paying where the sum takes longer than the rows that a",
         "rank is left with: the bytes do not get fewer with P, the rows do. What would help, in this order: larger",
-        "batches (rows a rank stay), gradients in 16 bits (half the bytes), Adam on a shard of theta each",
-        "(reduce-scatter and all-gather: the fixed part falls with P), and a sum every few steps.",
+        "batches (rows a rank stay), gradients in 16 bits (half the bytes), Adam on a shard of theta each, as ranks of",
+        "one machine have it (reduce-scatter and all-gather: the fixed part falls with P), and a sum every few steps.",
     ]
     return "\n".join(lines), {
         "measured": measured,

@@ -46,7 +46,7 @@ def ranks(n, *arguments):
 
 NEAR = {"float32": 1e-5, "float64": 1e-12}
 WIDE = "wide, watched"  # whose sums are large
-SOME = ("dense", WIDE, "summed", "sparse", "normed", "gaps", "variational", "kfac")
+SOME = ("dense", WIDE, "clipped", "summed", "sparse", "normed", "gaps", "variational", "kfac")
 
 
 @with_mpi

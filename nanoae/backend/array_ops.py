@@ -99,6 +99,10 @@ class ArrayOps(Buffered):
         there once `sums` have waited."""
         sums.start(x, scale)
 
+    def shared_memory(self, sums: Any, shape: Shape, dtype: np.dtype) -> Array | None:
+        """Memory of this device that all ranks of `sums` see, where there is such; all of them ask at the same time."""
+        return sums.shared_memory(shape, dtype)
+
     def dataset(self, x) -> Array:
         """A host array where the training steps can take rows of it: on the device, or where that is too small, not."""
         return HostDataset(self, x) if isinstance(x, Rows) else self.to_device(x)

@@ -1,81 +1,44 @@
-"""HostSums: sums over the ranks of an mpi4py communicator, of arrays in the host's memory.
-
-Ranks of one machine write what they have to memory that all of them see, and add up what is there. MPI moves it through
-such memory too, but in small pieces: eleven million bytes of two ranks take it ten times as long.
+"""HostSums: sums over the ranks of an mpi4py communicator, of arrays in the host's memory; and memory that ranks of one
+machine share, for what is too large to be sent.
 """
 
 from __future__ import annotations
 
+import functools
+import math
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
-from nanoae.backend.array_ops import Array
+from nanoae.backend.array_ops import Array, ArrayOps, Shape
 
-LARGE = 1 << 15  # bytes: less is sent as soon as it is written
-MOST = 8  # ranks, each of which reads what all have written
-FOLDER = "/dev/shm"  # where MPI has the memory that ranks share
+# Ranks that share a core let each other run. Linux wakes from the shortest sleep after 60 us.
+give_way = getattr(os, "sched_yield", functools.partial(time.sleep, 0))
 
 
 class HostSums:
-    """pending   requests for the sums under way, each with a `Test`, the same on all ranks: at first, that all ranks
-    have read the sums before them, where these were shared
-    """
+    """pending   requests for the sums under way, each with a `Test`, the same on all ranks"""
 
     def __init__(self, comm: Any):
         self.comm = comm
         self.pending: list[Any] = []
-        self.window: Any = None
-        self.memories: list[np.ndarray] = []  # what each rank writes to, bytes
-        self.size = self.used = 0  # of one
         self.seconds = 0.0  # spent waiting
-
-    def reserve(self, size: int) -> None:
-        """Have so many bytes of shared memory, if there are as many; all ranks do it at the same time."""
-        from mpi4py import MPI
-
-        comm = self.comm
-        if size <= self.size or comm.size > MOST:
-            return
-        free = 0
-        machine = comm.Split_type(MPI.COMM_TYPE_SHARED)
-        if machine.size == comm.size and os.path.isdir(FOLDER):
-            memory = os.statvfs(FOLDER)
-            free = memory.f_bavail * memory.f_frsize
-        machine.Free()
-        if min(comm.allgather(free)) < 2 * size * comm.size:  # half of it is left to others
-            return
-        if self.window is not None:
-            self.window.Unlock_all()
-            self.window.Free()
-        self.size = size
-        self.window = MPI.Win.Allocate_shared(size, 1, comm=comm)
-        self.window.Lock_all()
-        shared: list[Any] = [self.window.Shared_query(rank)[0] for rank in range(comm.size)]
-        self.memories = [np.frombuffer(memory, np.uint8, size) for memory in shared]
 
     def start(self, x: Array, scale: float) -> None:
         """Begin to make x, contiguous, the sum of scale · x over all ranks; it is there after `wait`."""
         from mpi4py import MPI
 
-        start = self.used
-        end = start + x.nbytes
-        if x.nbytes >= LARGE and end <= self.size:
-            shared = [memory[start:end] for memory in self.memories]
-            parts = [memory.view(x.dtype).reshape(x.shape) for memory in shared]
-            if start == 0 and self.pending:
-                self.pending[0].Wait()  # until all have read what was written before
-            np.multiply(x, scale, out=parts[self.comm.rank])
-            self.used = end
-            self.window.Sync()
-            request = SharedSum(x, parts, self.window, self.comm.Ibarrier())
-        else:
-            np.multiply(x, scale, out=x)
-            request = self.comm.Iallreduce(MPI.IN_PLACE, x)
-        self.pending.append(request)
+        np.multiply(x, scale, out=x)
+        self.pending.append(self.comm.Iallreduce(MPI.IN_PLACE, x))
+
+    def start_shared(self, ops: ArrayOps, parts: list[Array], scales: list[float]) -> None:
+        """Begin to make parts[0], in memory that all ranks see, Σ_r scales[r] · parts[r]: once all have come here."""
+        self.pending.append(SharedSum(ops, parts, scales, self.comm.Ibarrier()))
 
     def progress(self) -> None:
         """Let what is under way go on: MPI moves where it is called."""
@@ -86,28 +49,49 @@ class HostSums:
         started = time.perf_counter()
         for request in self.pending:
             while not request.Test():
-                time.sleep(0)  # ranks that share a core let each other run
-        self.pending = [self.comm.Ibarrier()] if self.used else []
-        self.used = 0
+                give_way()
+        self.pending = []
         self.seconds += time.perf_counter() - started
+
+    def barrier(self) -> None:
+        """Wait until all ranks have come here."""
+        self.pending.append(self.comm.Ibarrier())
+        self.wait()
+
+    def shared_memory(self, shape: Shape, dtype: np.dtype) -> Array | None:
+        """Zeros that all ranks see, if one machine has them all; they ask at the same time. It is a file in memory,
+        which is gone with the last process that has it, whatever ends that."""
+        if not hasattr(os, "memfd_create"):
+            return None
+        file = os.memfd_create(uuid4().hex)  # rank 0's is the one
+        os.truncate(file, math.prod(shape) * dtype.itemsize)
+        path = f"/proc/{os.getpid()}/fd/{file}"
+        path, name = self.comm.bcast((path, os.readlink(path)))
+        memory = None
+        with suppress(OSError, ValueError):
+            if os.readlink(path) == name:
+                memory = np.asarray(np.memmap(path, dtype, "r+", shape=shape))
+        seen = all(self.comm.allgather(memory is not None))
+        os.close(file)
+        return memory if seen else None
 
 
 @dataclass
 class SharedSum:
-    """The request for x to be the sum of parts that ranks write, once all have `written` them."""
+    """The request for parts[0] to be the sum of what ranks write to `parts`, once all have `written` it."""
 
-    x: Array
+    ops: ArrayOps
     parts: list[Array]
-    window: Any
+    scales: list[float]
     written: Any
     done: bool = False
 
     def Test(self) -> bool:
         if not self.done and self.written.Test():
-            self.window.Sync()
-            first, second, *others = self.parts
-            np.add(first, second, out=self.x)
-            for other in others:
-                np.add(self.x, other, out=self.x)
+            total, *others = self.parts
+            scale, *scales = self.scales
+            for other, its_scale in zip(others, scales, strict=True):
+                self.ops.axpby_inplace(total, its_scale, other, scale)
+                scale = 1.0
             self.done = True
         return self.done

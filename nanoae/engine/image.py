@@ -57,7 +57,4 @@ class ImageLayer(Layer):
 
     def batch_last(self, x: Array, name: str) -> Array:
         """Return x (N, C, H, W) as a contiguous (C, H, W, N): a view if possible, else a copy in buffer `name`."""
-        x = x.transpose(1, 2, 3, 0)
-        if x.flags.c_contiguous:
-            return x
-        return self.ops.copy(x, out=self.memory(name, x.shape))
+        return self.contiguous(x.transpose(1, 2, 3, 0), name)

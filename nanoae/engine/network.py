@@ -65,10 +65,8 @@ class Sequential:
             layer.generator = generator
         self.output_shape = shape
         theta = None if state is None else state[0]
-        self.parameters = Parameters(
-            self.ops, self.layers, self.dtype, np.random.default_rng(weights), theta
-        )
-        self.grad = self.parameters.grad
+        rng = np.random.default_rng(weights)
+        self.parameters = Parameters(self.ops, self.layers, self.dtype, rng, theta)
         # The gradient of the data is not needed: no dx up to and including the first layer with parameters.
         first = next((i for i, layer in enumerate(self.layers) if layer.params), 0)
         for i, layer in enumerate(self.layers):
@@ -85,6 +83,11 @@ class Sequential:
     @theta.setter
     def theta(self, values: Array) -> None:
         self.ops.copy(values, out=self.theta)
+
+    @property
+    def grad(self) -> Array:
+        """What `backward` fills, (P,)."""
+        return self.parameters.grad
 
     def check_views(self) -> None:
         """Raise ValueError if a layer's parameters are no longer views of theta: they would not be trained or saved."""

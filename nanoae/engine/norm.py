@@ -106,8 +106,7 @@ class BatchNorm(ImageLayer):
     def backward(self, dy: Array) -> Array | None:
         centered, inv, scale = self.take_cache()
         rows = self.rows(dy, "dy")
-        dbeta = self.grads["beta"]
-        dgamma = self.grads["gamma"]
+        dgamma, dbeta = self.grads.values()
         dx = self.ops.center_backward(rows, centered, inv, scale, dbeta, dgamma, out=centered)
         return self.whole(dx) if self.need_dx else None
 
@@ -158,16 +157,15 @@ class LayerNorm(Layer):
     def backward(self, dy: Array) -> Array | None:
         x_hat, inv = self.take_cache()
         ops = self.ops
-        shape = dy.shape
-        dy = self.rows(dy, "dy")
+        rows = self.rows(dy, "dy")
         dx = self.buffer("dx", x_hat.shape)
         sums, dots = self.memory("sums", (2, len(dx)))
-        product = ops.multiply(dy, x_hat, out=dx)
+        product = ops.multiply(rows, x_hat, out=dx)
         ops.sum_rows(product, out=self.grads["gamma"].reshape(-1))
-        ops.sum_rows(dy, out=self.grads["beta"].reshape(-1))
+        ops.sum_rows(rows, out=self.grads["beta"].reshape(-1))
         if not self.need_dx:
             return None
-        dx_hat = ops.multiply(dy, self.params["gamma"].reshape(-1), out=dx)
+        dx_hat = ops.multiply(rows, self.params["gamma"].reshape(-1), out=dx)
         ones = ops.ones(len(dx), self.dtype)
         ops.center_backward(dx_hat, x_hat, ones, inv, sums, dots, out=x_hat)
-        return x_hat.reshape(shape)
+        return x_hat.reshape(dy.shape)

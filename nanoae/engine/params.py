@@ -41,20 +41,25 @@ class Parameters:
         if values is not None and values.shape != (size,):
             got = f"an array of shape {values.shape}"
             raise ValueError(f"parameters: expected {size:,} numbers, got {got}.")
-        self.views: list[Array] = []
-        self.theta = ops.empty(size, dtype)
-        self.grad = ops.zeros(size, dtype)
-        for (i, name), where in self.slices.items():
-            layer = layers[i]
+        self.layers = layers
+        self.rebind(ops.empty(size, dtype), ops.zeros(size, dtype))
+        for i, name in self.slices if values is None else ():
             (shape, initializer) = parameters[i][name]
-            layer.params[name] = self.theta[where].reshape(shape)
-            layer.grads[name] = self.grad[where].reshape(shape)
-            self.views += layer.params[name], layer.grads[name]
-            if values is None:
-                drawn = initializer(rng, shape, *fans(shape))
-                ops.copy(ops.to_device(drawn, dtype), out=layer.params[name])
+            drawn = initializer(rng, shape, *fans(shape))
+            ops.copy(ops.to_device(drawn, dtype), out=layers[i].params[name])
         if values is not None:
             ops.copy(ops.to_device(values, dtype), out=self.theta)
+
+    def rebind(self, theta: Array, grad: Array) -> None:
+        """Let the layers have views of these, whatever numbers are there."""
+        self.theta, self.grad = theta, grad
+        self.views: list[Array] = []
+        for (i, name), where in self.slices.items():
+            layer = self.layers[i]
+            shape, _ = layer.parameters()[name]
+            layer.params[name] = theta[where].reshape(shape)
+            layer.grads[name] = grad[where].reshape(shape)
+            self.views += layer.params[name], layer.grads[name]
 
 
 def fans(shape: Shape) -> tuple[int, int]:

@@ -52,13 +52,12 @@ class GRU(Layer):
     def parameters(self) -> dict[str, Parameter]:
         weights = init.get(self.init)
         bias = init.get(self.bias_init)
-        n_in = self.in_shape[1]
-        n_out = self.n_out
+        thirds = 3 * self.n_out
         return {
-            "W": ((n_in, 3 * n_out), weights),
-            "U": ((n_out, 3 * n_out), weights),
-            "b": ((3 * n_out,), bias),
-            "c": ((3 * n_out,), bias),
+            "W": ((self.in_shape[1], thirds), weights),
+            "U": ((self.n_out, thirds), weights),
+            "b": ((thirds,), bias),
+            "c": ((thirds,), bias),
         }
 
     def check_input(self, x: Array) -> None:

@@ -21,12 +21,12 @@ class TimeDistributed(Layer):
     layer: Layer
 
     def __post_init__(self) -> None:
-        wanted = "a layer like Linear(8)"
-        hint = "Wrap each layer in a TimeDistributed of its own."
-        if isinstance(self.layer, Noisy):
-            wanted = "a layer without noise"
-            hint = "Put the noise layer before or after it."
-        if isinstance(self.layer, Noisy) or not isinstance(self.layer, Layer):
+        noisy = isinstance(self.layer, Noisy)
+        if noisy or not isinstance(self.layer, Layer):
+            wanted = "a layer without noise" if noisy else "a layer like Linear(8)"
+            hint = "Wrap each layer in a TimeDistributed of its own."
+            if noisy:
+                hint = "Put the noise layer before or after it."
             raise ValueError(f"TimeDistributed: expected {wanted}, got {self.layer!r}. {hint}")
 
     def infer_shape(self, in_shape: Shape) -> Shape:

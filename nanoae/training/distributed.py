@@ -3,7 +3,8 @@
 Every rank has the same network and the same order of the rows. Of each batch it takes its shard, computes the gradient
 of the mean over its own rows, and sums n_r / N times that over all ranks, in place, in the one flat array that there
 is: what comes out is the gradient of the mean over the whole batch, which one process would have had. Then each rank
-takes the same step. So P ranks are one process, only faster; nothing but the order of some sums differs.
+takes the same step, or on one machine, where theta is shared (shared_updates.py), a part of it. So P ranks are one
+process, only faster; nothing but the order of some sums differs.
 
 Of a file that does not fit in memory a rank reads its own rows of each epoch; what goes over all rows before, to check
 and to scale them, each rank does for itself, as it decodes what cannot be read in any order, Parquet and text, once.
@@ -17,7 +18,7 @@ import operator
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from nanoae.training.kfac import KFACTrainer, require
 from nanoae.training.loop import Trainer
 from nanoae.training.process_group import ProcessGroup, Shard, report_trace
 from nanoae.training.sameness import comparable, fingerprint
+from nanoae.training.shared_updates import SharedUpdates
 from nanoae.training.whole_batch import SynchronisedBatchNorm, whole_batch
 
 CHUNKS = 8  # that a gradient travels in
@@ -44,6 +46,8 @@ class DistributedTrainer(Trainer):
     """A Trainer on one rank: same arguments, and the group. ValueError for layers that cannot be trained like this."""
 
     late = True
+    shared: SharedUpdates | None = None
+    whole_gradient = False  # whether an update needs all of it
 
     def __init__(
         self,
@@ -116,22 +120,30 @@ class DistributedTrainer(Trainer):
         ops = self.network.ops
         if self.times != 1.0:
             ops.scale_inplace(dy, self.times)
-        grad = self.network.grad
         parts = [sum(g.size for g in own_grads(layer)) for layer in self.fast.layers]
-        start = end = grad.size
-        chunk = max(LEAST_CHUNK, grad.size // CHUNKS)
+        start = end = len(self.network.grad)
+        least = max(LEAST_CHUNK, end // CHUNKS) if sum(parts) == end else end
         for layer, size in zip(reversed(self.fast.layers), reversed(parts), strict=True):
             dy = layer.backward(dy)
             start -= size
-            self.group.progress(ops)
-            if end - start >= chunk and sum(parts) == grad.size:
-                self.group.start_mean(ops, grad[start:end])
+            ops.call(self.group.sums.progress)
+            if end - start >= least:
+                self.send(slice(start, end))
                 end = start
             if dy is None:
                 break
-        if end:
-            self.group.start_mean(ops, grad[:end])
+        self.send(slice(0, end))
         self.group.wait(ops)
+        whole = self.whole_gradient or self.optimizer.clip_norm is not None
+        if self.shared and whole:
+            ops.call(self.shared.gather, self.network.grad)
+
+    def send(self, chunk: slice) -> None:
+        """Begin to make a chunk of the gradient that of the whole batch."""
+        if self.shared:
+            self.shared.start_mean(chunk)
+        else:
+            self.group.start_mean(self.network.ops, self.network.grad[chunk])
 
     @contextmanager
     def of_whole_batches(self) -> Iterator[None]:
@@ -153,9 +165,9 @@ class DistributedTrainer(Trainer):
     def epoch(self, x: Array, t: Array | None = None, scale: float = 1.0) -> float:
         if not self.agreed:
             self.agree(x, t)
-        with self.of_whole_batches():
+        shared = self.shared.in_use() if self.shared else nullcontext()
+        with self.of_whole_batches(), shared:
             mean = super().epoch(x, t, scale)
-        self.group.sums.wait()
         arrays = map(self.network.ops.to_numpy, self.network.state())
         checksums = [zlib.crc32(np.ascontiguousarray(array).data) for array in arrays]
         hint = "Does a callback change them?"
@@ -171,7 +183,11 @@ class DistributedTrainer(Trainer):
         facts, arrays = self.group.broadcast(state.take(self) if self.group.rank == 0 else None)
         if self.group.rank:
             state.restore(self, facts, arrays)
-        self.group.sums.reserve(self.network.grad.nbytes)
+        k = 1 + len(self.optimizer.moments)
+        shape = (k + self.group.size, len(self.network.theta))
+        memory = self.network.ops.shared_memory(self.group.sums, shape, self.network.dtype)
+        if memory is not None and self.shared is None:  # recorded steps have its address
+            self.updates = self.shared = SharedUpdates(self.updates, self.group, memory)
         self.agreed = True
 
     def check_alike(self, what: str, own: Any, hint: str) -> None:
@@ -229,6 +245,8 @@ class DistributedTrainer(Trainer):
 
 class DistributedKFACTrainer(DistributedTrainer, KFACTrainer):
     """The same with K-FAC: the factors of the Fisher matrix are means over the whole batch, too."""
+
+    whole_gradient = True
 
     def __init__(self, *arguments: Any, **settings: Any):
         super().__init__(*arguments, **settings)

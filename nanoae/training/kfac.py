@@ -116,6 +116,7 @@ class KFAC(SGD):
     weight_decay   shrinks theta by itself, outside of F⁻¹ and of `kl_clip`
     """
 
+    preconditioned = False  # whether it is given F⁻¹ ∇
     bounds: ClassVar = {
         "momentum": "[0, 1)",
         "damping": "(0, inf)",
@@ -144,9 +145,12 @@ class KFAC(SGD):
         self.inverse_every = inverse_every
 
     def descend(self, theta: Array, grad: Array, *moments: Array) -> None:
-        raise RuntimeError(
-            f"{self}: expected nanoae.training.kfac.KFACTrainer, which has access to the layers."
-        )
+        if not self.preconditioned:
+            raise RuntimeError(
+                f"{self}: expected nanoae.training.kfac.KFACTrainer, which has access to the layers."
+            )
+        super().descend(theta, grad, *moments)
+        self.preconditioned = False
 
 
 def require(right: bool, expected: str, got: object) -> None:
@@ -188,13 +192,9 @@ class KFACTrainer(Trainer):
     def step(self, x: Array, t: Array) -> Array:
         if self.due(self.optimizer.factor_every) and (self.is_full(x) or not self.n_updates):
             self.measure_factors(x)  # a last batch of few rows says little
-        optimizer = self.optimizer
-        network = self.network
         loss = self.gradient(x, t)
-        optimizer.rate = self.updates.rate_at(optimizer.t + 1)
-        self.precondition(optimizer.rate)
-        optimizer.t += 1
-        SGD.descend(optimizer, network.theta, network.grad, *optimizer.moments)
+        self.precondition(self.updates.rate_at(self.optimizer.t + 1))
+        self.updates.step()
         return loss
 
     def is_full(self, x: Array) -> bool:
@@ -236,6 +236,7 @@ class KFACTrainer(Trainer):
 
     def precondition(self, rate: float) -> None:
         """grad <- ν F⁻¹ ∇, with ν <= 1 so that Δ = rate · ν F⁻¹ ∇ keeps ΔᵀFΔ below `kl_clip`."""
+        self.optimizer.preconditioned = True
         if self.due(self.optimizer.inverse_every):
             for tap in self.taps:
                 tap.invert(self.optimizer.damping)

@@ -85,10 +85,6 @@ class ProcessGroup:
         """Begin to make x, a mean over this rank's rows of the batch under way, the mean over all rows."""
         self.start_sum(ops, x, self.shard.share)
 
-    def progress(self, ops: Ops) -> None:
-        """Let sums that are under way go on."""
-        ops.call(self.sums.progress)
-
     def wait(self, ops: Ops) -> None:
         """All sums that were begun are there."""
         ops.call(self.sums.wait)

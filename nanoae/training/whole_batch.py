@@ -125,8 +125,7 @@ class SynchronisedBatchNorm(BatchNorm):
         centered, inv, scale = self.take_cache()
         ops = self.ops
         dy = self.rows(dy, "dy")
-        beta = self.grads["beta"]
-        gamma = self.grads["gamma"]
+        gamma, beta = self.grads.values()
         m = dy.shape[1]
         ops.matmul(dy, ops.ones(m, self.dtype), out=beta)  # dbeta = Σ dy
         ops.sum_products_rows(dy, centered, out=gamma)
