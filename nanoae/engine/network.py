@@ -86,7 +86,7 @@ class Sequential:
 
     @property
     def grad(self) -> Array:
-        """What `backward` fills, (P,)."""
+        """dLoss/dtheta (P,), written by `backward`."""
         return self.parameters.grad
 
     def check_views(self) -> None:

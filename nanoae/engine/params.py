@@ -51,7 +51,7 @@ class Parameters:
             ops.copy(ops.to_device(values, dtype), out=self.theta)
 
     def rebind(self, theta: Array, grad: Array) -> None:
-        """Let the layers have views of these, whatever numbers are there."""
+        """Make the layers' parameters and gradients views of these arrays (P,), without copying any values."""
         self.theta, self.grad = theta, grad
         self.views: list[Array] = []
         for (i, name), where in self.slices.items():
