@@ -1,11 +1,11 @@
-"""Backprop by hand: one layer at a time, every shape and every number on the screen.
+"""Backprop by hand: one layer at a time, with every shape and every number printed.
 
-A 4-3-2-3-4 autoencoder: four numbers go in, two pass through the middle, four come out.
-1. forward    each layer turns its input x into its output y;
-2. the loss   one number, and its gradient dy = dLoss/dy: where backprop starts;
-3. backward   each layer, last to first, gets dy = dLoss/dy, returns dx = dLoss/dx, and leaves its own dW and db;
-4. the check  move one weight by ±eps: the loss's change over 2 eps has to be that weight's gradient;
-5. learning   the same moves again and again, each with a small step at its end. `nanoae trace` draws one on a page.
+A 4-3-2-3-4 autoencoder: four numbers go in, a code of two, four numbers come out.
+1. forward    each layer computes its output y from its input x;
+2. the loss   one number, and its gradient dy = dLoss/dy, where backprop starts;
+3. backward   each layer, last to first, receives dy = dLoss/dy, stores its own dW and db, and returns dx = dLoss/dx;
+4. the check  move one weight by ±eps: the change of the loss divided by 2 eps must equal that weight's gradient;
+5. learning   repeat the same computation with a small step at the end. `nanoae trace` shows one step on a page.
 """
 
 import argparse
@@ -20,11 +20,11 @@ parser.add_argument("--quick", action="store_true", help="a short run, for tests
 args = parser.parse_args()
 np.set_printoptions(precision=3, suppress=True, sign=" ")
 
-# Four rows of four numbers, but only two bits: each pair is 1 0 or 0 1. Two numbers can carry them.
+# Four rows of four numbers that carry only two bits: each pair is 1 0 or 0 1. A code of two numbers suffices.
 X = np.array([[1, 0, 1, 0], [1, 0, 0, 1], [0, 1, 1, 0], [0, 1, 0, 1]], dtype=np.float64)
 net = Sequential([Linear(3, init="lecun_normal"), Tanh(), Linear(2), Linear(3), Tanh(), Linear(4)])
 net.build((4,), dtype="float64", random_state=2)
-net.layers[0].need_dx = True  # by default nobody computes the gradient of the data
+net.layers[0].need_dx = True  # the gradient of the data is not computed by default
 loss = MSE().build(net.ops, net.dtype)
 
 
@@ -56,12 +56,12 @@ for i, layer in reversed(list(enumerate(net.layers))):
         show("= xᵀ dy", inputs[i].T @ dy)
         show("db", layer.grads["b"])
     show("dx", dx)
-    dy = dx  # this layer's x is the y of the layer before: hand it on
+    dy = dx  # this layer's x is the previous layer's y: pass its gradient on
 
 print("\n4. CHECK   dLoss/dw = (Loss(w + eps) - Loss(w - eps)) / (2 eps),  w = W[0, 0],  eps = 1e-5\n")
 for i in (0, 2, 3, 5):
     W, dW, values = net.layers[i].params["W"], net.layers[i].grads["W"], []
-    for move in (+1e-5, -2e-5, +1e-5):  # up, down, and back where it was
+    for move in (+1e-5, -2e-5, +1e-5):  # up, down, and back to the original value
         W[0, 0] += move
         values.append(float(loss.forward(net.forward(X), X)))
     print(f"  layer {i}   backprop {dW[0, 0]:+.9f}   difference {(values[0] - values[1]) / 2e-5:+.9f}")

@@ -1,9 +1,9 @@
-"""XOR: a single-layer perceptron cannot learn it; a 2-2-1 network trained by backprop does.
+"""XOR: a single-layer perceptron cannot learn it; a 2-2-1 network trained by backprop can.
 
 A perceptron answers 1 on one side of a straight line. No straight line has (0,1) and (1,0) on one side and (0,0) and
-(1,1) on the other (Minsky and Papert 1969): whatever it learns, it is right at most three times out of four. Two hidden
-units draw two lines, and what lies between them is XOR. Training has no guarantee, though: the loss has flat places
-and local minima, and this smallest of networks gets stuck in some of them. So we count over 20 seeds.
+(1,1) on the other (Minsky and Papert 1969), so it is right for at most three of the four inputs. Two hidden units
+define two lines, and XOR is 1 between them. Training is not guaranteed to succeed: the loss has plateaus and local
+minima, and this smallest of networks gets stuck in some of them, so we count successes over 20 seeds.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def train(layers, seed):
     net = Sequential(layers).build((2,), dtype="float64", random_state=seed)
     loss, sgd = BCE().build(net.ops, net.dtype), SGD(lr=1.0).build(net.ops, net.theta)
     for _ in range(epochs):
-        z = net.forward(x, train=True)  # (4, 1): logits, so a probability is sigmoid(z)
+        z = net.forward(x, train=True)  # (4, 1): logits, so the probability is sigmoid(z)
         loss.forward(z, t)
         net.backward(loss.backward())  # dz = (sigmoid(z) - t) / 4, then layer by layer
         sgd.step(net.theta, net.grad)  # theta -= lr · grad
@@ -45,7 +45,7 @@ def network():
 
 
 def right(p):
-    """How many of the four answers are right; a probability of 1/2 (to 3 digits) is no answer."""
+    """The number of right answers of four; a probability of 1/2 (to 3 digits) counts as wrong."""
     return int(np.sum((np.abs(p - 0.5) > 1e-3) & ((p > 0.5) == y)))
 
 

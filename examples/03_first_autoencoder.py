@@ -1,7 +1,7 @@
 """A first autoencoder: 64 pixels -> 8 numbers -> 64 pixels, and how much better it is than PCA.
 
-PCA is the best *linear* map to 8 numbers and back: no autoencoder without an activation can beat it. The hidden layers
-are what one pays for, so PCA is what one has to compare with. Both are judged on images they have not seen.
+PCA is the best *linear* map to 8 numbers and back: an autoencoder without activations cannot beat it. PCA is therefore
+the baseline that shows whether the hidden layers are worth their cost. Both are evaluated on unseen images.
 """
 
 import argparse
@@ -20,14 +20,14 @@ if find_spec("matplotlib") is None:
     parser.exit(1, 'the figures need matplotlib: pip install "nanoae[cli]"\n')
 epochs = 3 if args.quick else args.epochs
 
-# The five lines
+# Train and encode
 data = nanoae.load_data("digits")  # 1,437 + 360 handwritten digits of 8x8 pixels
 x_train, x_test = data.flat()  # (1437, 64) and (360, 64), in [0, 1]
 ae = nanoae.Autoencoder(code_size=8, epochs=epochs, batch_size=32, random_state=0)
 ae.fit(x_train, validation_data=x_test)
 codes = ae.transform(x_test)  # (360, 8)
 
-# What came of it
+# Compare with PCA
 pca = nanoae.PCA(n_components=8).fit(x_train)
 print(ae.summary())
 print(f"\nx_test {x_test.shape} -> codes {codes.shape} -> {ae.inverse_transform(codes).shape}\n")

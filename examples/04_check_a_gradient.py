@@ -3,12 +3,12 @@
 Swish (Ramachandran 2017):   y = x · s,  s = sigmoid(x)
 its derivative:              dy/dx = s + x · s (1 - s)         product rule, and s' = s (1 - s)
 
-A layer is a forward and a backward. `nanoae.check_gradients` compares the backward with finite differences of the
-forward, (L(x + eps d) - L(x - eps d)) / (2 eps), in float64 along random directions d. Right code agrees to nine
-digits or so; a forgotten term does not. Look at the last two lines: the broken layer trains almost as well as the
-right one. Without this check nobody would notice.
+A layer consists of a forward and a backward. `nanoae.check_gradients` compares the backward with finite differences of
+the forward, (L(x + eps d) - L(x - eps d)) / (2 eps), in float64 along random directions d. A correct backward agrees to
+about nine digits; one with a missing term does not. Look at the last two lines: the broken layer trains almost as well
+as the correct one, so without this check the bug would go unnoticed.
 
-`nanoae trace` breaks a backward by a switch, and shows where the check goes red: `nanoae trace --break derivative`.
+`nanoae trace` can break a backward on purpose and shows where the check fails: `nanoae trace --break derivative`.
 """
 
 import argparse
@@ -39,7 +39,7 @@ class Swish(Layer):
 
 
 class ForgetfulSwish(Swish):
-    """The product rule, half of it."""
+    """Swish with only half of the product rule in its backward."""
 
     def backward(self, dy):
         _, s = self.take_cache()
@@ -56,7 +56,7 @@ for layer in (Swish(), ForgetfulSwish()):
     print(f"Linear(6), {layer}, Linear(5): {'right' if report.ok else 'WRONG in and before layer 1'}")
     print(report, end="\n\n")
 
-# The layer works wherever nanoae's own do.
+# The layer works wherever nanoae's own layers do.
 x_train, x_test = nanoae.load_data("digits").flat()
 for layer in (Swish(), ForgetfulSwish()):
     ae = nanoae.Autoencoder(

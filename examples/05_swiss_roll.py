@@ -1,15 +1,15 @@
-"""The swiss roll: a sheet rolled up in space, and two ways to lay it flat on a table.
+"""The swiss roll: a rolled-up sheet in space, and two ways to flatten it.
 
-A point x (3,) of the roll has two hidden coordinates: t, how far along the roll it lies, and h, how far across. A good
-code of two numbers keeps neighbours on the sheet. PCA can only look at the roll from one side, where layers that never
-touch lie over each other; the autoencoder may bend space. The measure, on points not seen in training:
+A point x (3,) of the roll has two hidden coordinates: t, its position along the roll, and h, its position across. A
+good code of two numbers preserves neighbours on the sheet. PCA can only project the roll, which puts layers that never
+touch on top of each other; the autoencoder can unroll it. The measure, on points not seen in training:
 
     disorder of t = mean |t - t of the nearest neighbour in the code| / mean |t - t'| over all pairs of points
 
-0: neighbours in the code are neighbours along the roll; 1: as good as chance. The same for h. One needs both: the roll
-seen from its end keeps t perfectly and loses h. The loss never sees t or h, and does not ask for a straight sheet, only
-for one that can be rolled up again. Where training ends depends on where it starts (and on how your CPU rounds), and
-many starts end with a torn sheet: we make a few and keep the one with the lowest training loss.
+0 means that neighbours in the code are neighbours along the roll, 1 is chance level; likewise for h. A good code needs
+both: the roll seen from its end preserves t perfectly and loses h. The loss never sees t or h, and does not require a
+flat sheet, only one that can be rolled up again. The result depends on the starting weights (and on your CPU's
+rounding), and many starts end with a torn sheet: we train several and keep the one with the lowest training loss.
 """
 
 import argparse
@@ -50,11 +50,11 @@ def train(seed):
         code_size=2,
         hidden=(100, 50, 20),
         activation="leaky_relu",
-        code_activation="tanh",  # a square to lay the sheet on
+        code_activation="tanh",  # the code is confined to a square
         optimizer=Adam(WarmUp(Cosine(5e-3), steps=200), beta2=0.95),
         batch_size=64,
         epochs=epochs,
-        backend="numpy",  # so small a network is faster on the CPU
+        backend="numpy",  # a network this small is faster on the CPU
         random_state=seed,
     ).fit(x_train)
 
@@ -75,4 +75,4 @@ for name, model in (("PCA", pca), ("autoencoder", ae)):
     print(f"{name} loses {model.evaluate(x_test)['mse'] / x_test.var():.2%} of the variance")
 
 args.out.mkdir(parents=True, exist_ok=True)
-print("figure:", panels(args.out / "05_swiss_roll.png", codes, t, "way along the roll"))
+print("figure:", panels(args.out / "05_swiss_roll.png", codes, t, "position along the roll"))

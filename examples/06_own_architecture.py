@@ -1,10 +1,10 @@
-"""Your own architecture: any layers, your own learning rate over time, early stopping, a callback, save and load.
+"""Your own architecture: any layers, a learning-rate schedule, early stopping, a callback, save and load.
 
-`encoder=[...]` ends in the code, `decoder=[...]` in the output: with loss="bce" that is a logit, because the sigmoid is
-part of the loss. Each Linear is given only its outputs; the inputs follow from the layer before.
+`encoder=[...]` ends in the code, `decoder=[...]` in the output, which is a logit with loss="bce", because the sigmoid
+is part of the loss. Each Linear is given only its number of outputs; its inputs follow from the layer before.
 
-The learning rate climbs for 100 steps (Adam's first averages are of few gradients, so its first steps are wild) and
-then falls along half a cosine. Dropout is on in training only: at first the training loss is the larger one.
+The learning rate rises for 100 steps (Adam's first moment estimates average few gradients and are noisy) and then falls
+along half a cosine. Dropout is active only in training, so the training loss is the larger one at first.
 """
 
 import argparse
@@ -42,8 +42,8 @@ ae = nanoae.Autoencoder(
     learning_rate=WarmUp(Cosine(3e-3), steps=100),
     batch_size=64,
     epochs=5 if args.quick else args.epochs,
-    validation_fraction=0.15,  # held out from the training rows: the test rows stay unseen
-    patience=15,  # stop after so many epochs without a better val_loss, and take the best weights back
+    validation_fraction=0.15,  # held out from the training rows; the test rows stay unseen
+    patience=15,  # stop after 15 epochs without a better val_loss, and restore the best weights
     callbacks=[report],
     random_state=0,
 ).fit(x_train)
@@ -52,16 +52,16 @@ print(f"\n{ae.summary()}\n")
 val_loss = ae.history_["val_loss"]
 print(f"stopped after epoch {len(val_loss)} of {ae.epochs}, kept the weights of {1 + np.argmin(val_loss)}")
 p = np.clip(x_test, 1e-9, 1 - 1e-7)
-floor = -np.mean(p * np.log(p) + (1 - p) * np.log(1 - p))  # even a perfect y = p has this loss
+floor = -np.mean(p * np.log(p) + (1 - p) * np.log(1 - p))  # the loss of a perfect reconstruction y = p
 print(f"test BCE {-ae.score(x_test):.5f}, of which {floor:.5f} is the entropy of grey pixels")
 for name, model in (("PCA", nanoae.PCA(n_components=16).fit(x_train)), ("autoencoder", ae)):
     print(f"{name:<12} test MSE {model.evaluate(x_test)['mse']:.5f}")
 
-ae.set_params(callbacks=())  # code is not saved; all else is
-ae.save(args.out / "06_model.npz")  # arrays and JSON, no pickle: safe to open a stranger's
+ae.set_params(callbacks=())  # callbacks are code and cannot be saved
+ae.save(args.out / "06_model.npz")  # arrays and JSON, no pickle: safe to open even from strangers
 again = nanoae.load(args.out / "06_model.npz")
 same = np.array_equal(ae.transform(x_test), again.transform(x_test))
 print(f"saved, loaded, same codes: {same}")
 
 losses = {name: ae.history_[name] for name in ("loss", "val_loss")}
-print("figure:", loss_curves(args.out / "06_loss.png", losses, ylabel="BCE", title="Loss in training"))
+print("figure:", loss_curves(args.out / "06_loss.png", losses, ylabel="BCE", title="Training and validation loss"))

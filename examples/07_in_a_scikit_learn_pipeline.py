@@ -1,14 +1,14 @@
 """In a scikit-learn pipeline: are codes better features than pixels?
 
-An Autoencoder is a scikit-learn transformer: it is cloned, sits in a Pipeline, and GridSearchCV turns its knobs. Two
-questions, with logistic regression as the classifier each time:
+An Autoencoder is a scikit-learn transformer: it can be cloned, used in a Pipeline, and tuned by GridSearchCV. Two
+questions, each with logistic regression as the classifier:
 
 1. all labels    raw pixels, PCA or an autoencoder first? The code size is chosen by cross-validation.
-2. few labels    images are cheap, labels are dear. The features are learned from all images, without labels; the
+2. few labels    images are cheap, labels are expensive. The features are learned from all images, without labels; the
                  classifier sees only 50, 100 or 300 labelled ones. Mean over the same 10 random choices for all.
 
-The test images are used at the end only. Read the numbers soberly: with every label at hand, the raw pixels of such
-easy images are hard to beat; what a code buys is fewer numbers, and more from few labels than PCA's.
+The test images are used only at the end. Do not expect too much: with all labels, the raw pixels of such easy images
+are hard to beat; a code offers fewer numbers, and better results than PCA from few labels.
 """
 
 import argparse

@@ -1,14 +1,14 @@
-"""Look inside: what the units of an autoencoder see, what they say, and how they came to it.
+"""Look inside: what the units of an autoencoder respond to, how often they are active, and how training went.
 
-Two networks with one layer each way and 64 code units, on the same images. The plain one only has to copy, and any 64
-independent directions will do: its units look like noise. The denoising one (Vincent 2010) sees noisy images and has
-to give back the clean ones, and weight decay makes every weight cost something: what is left is what many images share.
+Two networks with one layer each way and 64 code units, on the same images. The plain one only has to copy, which any 64
+independent directions can do: its units look like noise. The denoising one (Vincent 2010) must recover clean images
+from noisy ones, and weight decay makes every weight cost something: it keeps the features that many images share.
 
-08_weights_*.png   column k of the encoder's W as an image: what code unit k looks for. Red: ink here speaks for it,
-                   blue: ink here speaks against it. A blue spot in a red ring is a detector of holes
-08_noisy.png       noisy test images, and what each network makes of them
-08_codes.png       all code values of the test images. ReLU makes some of them exactly 0: the unit is silent
-08_loss.png        the loss after every epoch. Noise is on in training only, and makes that loss the larger one
+08_weights_*.png   column k of the encoder's W as an image: what code unit k responds to. Red pixels raise its output,
+                   blue pixels lower it. A blue spot in a red ring detects holes
+08_noisy.png       noisy test images, and their reconstructions by each network
+08_codes.png       all code values of the test images. ReLU makes some of them exactly 0: the unit is inactive
+08_loss.png        the loss after every epoch. Noise is added only in training, so the training loss is larger
 """
 
 import argparse
@@ -40,7 +40,7 @@ def train(corruption, weight_decay):
         code_size=64,
         hidden=(),
         code_activation="relu",
-        tied_weights=True,  # the decoder draws with what the encoder looks for
+        tied_weights=True,  # the decoder uses the encoder's transposed weights
         corruption=corruption,
         loss="bce",
         optimizer=AdamW(Cosine(3e-3), weight_decay=weight_decay),
@@ -66,9 +66,9 @@ for name, ae in models.items():
     print(f"{'':<10} test MSE of clean images {mse:.5f}, of noisy ones {cleaned:.5f}")
     print(
         "figure:",
-        weight_images(args.out / f"08_weights_{name}.png", W, data.shape, title=f"What the units look for: {name}"),
+        weight_images(args.out / f"08_weights_{name}.png", W, data.shape, title=f"Encoder weights: {name}"),
     )
 
-print("figure:", image_rows(args.out / "08_noisy.png", rows, data.shape, title="Noisy images, reconstructed"))
+print("figure:", image_rows(args.out / "08_noisy.png", rows, data.shape, title="Reconstructions of noisy images"))
 print("figure:", code_histogram(args.out / "08_codes.png", codes))
-print("figure:", loss_curves(args.out / "08_loss.png", losses, ylabel="BCE", title="Loss in training"))
+print("figure:", loss_curves(args.out / "08_loss.png", losses, ylabel="BCE", title="Training and test loss"))

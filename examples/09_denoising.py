@@ -1,9 +1,9 @@
-"""Denoising: an autoencoder that never saw the noise passes it on; one that trained on damaged images undoes it.
+"""Denoising: an autoencoder that never saw noise reproduces it; one trained on corrupted images removes it.
 
-Three kinds of damage, and for each of them a network that is given the damaged image and held to the clean one. To give
-back what is not there it has to know what digits look like (Vincent 2008, "Extracting and composing robust features").
+For each of three kinds of corruption, a network is trained to map the corrupted image to the clean one. To restore what
+is missing, it has to learn what digits look like (Vincent 2008, "Extracting and composing robust features").
 
-09_NAME.png    clean test images, the damaged ones, and what a plain and the denoising autoencoder make of those
+09_NAME.png    clean test images, corrupted images, and their reconstructions by a plain and a denoising autoencoder
 """
 
 import argparse
@@ -46,8 +46,8 @@ for name, corruption in {
     "masking": MaskingNoise(0.5),  # half of the pixels black
     "salt_and_pepper": SaltAndPepper(0.3),  # three in ten pixels black or white
 }.items():
-    layer = Sequential([corruption]).build(x_test.shape[1], random_state=0)  # a corruption is a layer like any other,
-    damaged = layer.forward(x_test, train=True).copy()  # at work in training only
+    layer = Sequential([corruption]).build(x_test.shape[1], random_state=0)  # a corruption is a layer,
+    damaged = layer.forward(x_test, train=True).copy()  # active only in training
     cleaned = train(corruption).reconstruct(damaged)
     errors = error(damaged), error(plain.reconstruct(damaged)), error(cleaned)
     print(f"{corruption!r:<40}  {errors[0]:.4f}   {errors[1]:.4f}             {errors[2]:.4f}")

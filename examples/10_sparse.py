@@ -1,11 +1,11 @@
-"""Sparse codes: few units speak for each image, and then each of them can mean something.
+"""Sparse codes: if few units are active for each image, each of them can mean something.
 
-Images of 8 x 8 pixels on which some of 16 bars lie across each other, each by chance (Földiák 1990). Nobody tells the
-autoencoder about bars: it sees pixels, and has 32 code units, more than it needs. Do its units find the bars?
+Images of 8 x 8 pixels, each with a random selection of 16 overlapping bars (Földiák 1990). The autoencoder is told
+nothing about bars: it sees pixels, and has 32 code units, more than it needs. Do its units find the bars?
 
-plain    nothing asks it to: each bar is spread over many units, and what one unit draws looks like nothing
-L1       each unit of activation costs the same (L1Sparsity): the cheapest way to say a bar is one unit for it
-KL       each unit is to be active 6 % of the time (KLSparsity; Ng 2011), with sigmoids
+plain    no penalty: each bar is spread over many units, and what a single unit draws looks like nothing
+L1       activation has a cost (L1Sparsity): the cheapest way to encode a bar is one unit of its own
+KL       each unit should be active 6 % of the time (KLSparsity; Ng 2011), with sigmoids
 
 10_images.png: some images and their reconstructions   10_codes.png: all code values
 10_weights_NAME.png: what each code unit draws, the decoder's weights as images
@@ -33,7 +33,7 @@ args.out.mkdir(parents=True, exist_ok=True)
 
 x_train, _ = bars(3000)
 x_test, _ = bars(1000, random_state=1)
-rows = np.kron(np.eye(8), np.ones(8))  # the 16 bars by themselves, (16, 64)
+rows = np.kron(np.eye(8), np.ones(8))  # each of the 16 bars alone, (16, 64)
 every_bar = np.concatenate([rows, np.tile(np.eye(8), 8)])
 
 
@@ -57,7 +57,7 @@ def draws(ae):
 
 
 def bars_found(W):
-    """How many of the 16 bars one unit draws by itself: a correlation above 0.8."""
+    """The number of the 16 bars that a single unit draws: correlation above 0.8."""
     return int((abs(np.corrcoef(every_bar, W)[:16, 16:]).max(axis=1) > 0.8).sum())
 
 
@@ -71,8 +71,8 @@ print("       bars found  codes below 0.01   test BCE")
 for name, ae in models.items():
     quiet, loss = np.mean(codes[name] < 0.01), ae.evaluate(x_test)["loss"]
     print(f"{name:<6} {bars_found(draws(ae)):>2} of 16    {quiet:<18.0%} {loss:.4f}")
-again = {"image": x_test[:10], **{name: ae.reconstruct(x_test[:10]) for name, ae in models.items()}}
-print("figure:", image_rows(args.out / "10_images.png", again, (8, 8), 0, 1))
+shown = {"image": x_test[:10], **{name: ae.reconstruct(x_test[:10]) for name, ae in models.items()}}
+print("figure:", image_rows(args.out / "10_images.png", shown, (8, 8), 0, 1))
 print("figure:", code_histogram(args.out / "10_codes.png", codes))
 for name, ae in models.items():
     path = args.out / f"10_weights_{name}.png"

@@ -1,12 +1,12 @@
-"""Two more ways to a good code: let it hardly change with the image, or let only k units speak.
+"""Two more regularisers: a code that hardly changes with the image, and a code of only k active units.
 
-Contractive   the norm of the code's Jacobian dh/dx costs something (Rifai 2011). What is left are the changes that tell
-              images apart; along all others the code stands still: it forgives noise it has never seen
-TopK          k units, the best for each image, all others 0 (Makhzani & Frey 2013). On images of bars (example 10), two
-              on average, k = 2 gives each bar a unit; the more may speak, the better the image and the less each means
+Contractive   penalises the norm of the code's Jacobian dh/dx (Rifai 2011). The code keeps the changes that distinguish
+              images and ignores all others, so it also tolerates noise that it has never seen
+TopK          keeps the k largest units of each image and sets the others to 0 (Makhzani & Frey 2013). On images of bars
+              (example 10), two on average, k = 2 gives each bar a unit; with larger k, images improve and units blur
 
-11_contractive.png    digits: the code's change, by the size of a change of the image in a random direction
-11_top_k_K.png        bars: what each code unit draws, where K of 32 may speak
+11_contractive.png    digits: change of the code against the size of a random change of the image
+11_top_k_K.png        bars: what each code unit draws if K of 32 may be active
 """
 
 import argparse
@@ -50,17 +50,17 @@ for weight in (0, 1e-3, 1e-2):
     change[f"weight {weight:g}"] = moved
     loss = ae.evaluate(x_test)["loss"]
     print(f"Contractive({weight:<5g})  norm of the Jacobian {jacobian_norm(ae, x_test):.3f}   test BCE {loss:.4f}")
-labels = {"ylabel": "change of the code", "xlabel": "change of the image, its norm"}
-print("figure:", loss_curves(args.out / "11_contractive.png", change, **labels, title="How far the code moves"))
+labels = {"ylabel": "change of the code", "xlabel": "norm of the change of the image"}
+print("figure:", loss_curves(args.out / "11_contractive.png", change, **labels, title="Sensitivity of the code"))
 
-# ---------------------------------------------------------------- the k best, on bars
+# ---------------------------------------------------------------- top k, on bars
 x_train, _ = bars(3000)
 x_test, _ = bars(1000, random_state=1)
 every_bar = np.concatenate([np.kron(np.eye(8), np.ones(8)), np.tile(np.eye(8), 8)])  # (16, 64)
 
 for k in (1, 2, 8):
     ae = Autoencoder(32, tied_weights=True, bottleneck=TopK(k), **settings).fit(x_train)
-    W = ae.network_.ops.to_numpy(ae.network_.layers[0].params["W"])  # tied: the decoder draws with it, transposed
+    W = ae.network_.ops.to_numpy(ae.network_.layers[0].params["W"])  # tied: the decoder uses it transposed
     found = (abs(np.corrcoef(every_bar, W.T)[:16, 16:]).max(axis=1) > 0.8).sum()
     loss = ae.evaluate(x_test)["loss"]
     active = (ae.transform(x_test) != 0).sum(axis=1).max()
@@ -68,6 +68,6 @@ for k in (1, 2, 8):
     print(
         "figure:",
         weight_images(
-            args.out / f"11_top_k_{k}.png", W, (8, 8), n=32, title=f"What the units look for, {k} of them at a time"
+            args.out / f"11_top_k_{k}.png", W, (8, 8), n=32, title=f"Encoder weights, {k} units active at a time"
         ),
     )

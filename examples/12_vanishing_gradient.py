@@ -1,11 +1,11 @@
-"""Why pretraining mattered: in a deep network of sigmoids the gradient all but vanishes on its way down.
+"""Why pretraining mattered: in a deep network of sigmoids the gradient almost vanishes on its way to the first layer.
 
-Each sigmoid multiplies the gradient that passes it by s (1 - s) <= 1/4, and each matrix of small random weights makes
-it smaller again. After eight layers nothing is left to learn from, and the network gives back the mean image. Weights
-that were pretrained one layer at a time are in a place where it comes through (Hinton & Salakhutdinov 2006).
+Each sigmoid multiplies the gradient by s (1 - s) <= 1/4, and each matrix of small random weights shrinks it further.
+After eight layers nothing is left to learn from, and the network outputs the mean image. Weights that were pretrained
+one layer at a time start where the gradient gets through (Hinton & Salakhutdinov 2006).
 
-12_gradients.png    the norm of dLoss/dW of each layer before the first step, from the input's to the output's
-12_learning.png     the test loss while both are trained by plain gradient descent, alike
+12_gradients.png    the norm of dLoss/dW of each layer before the first step, from the first layer to the last
+12_learning.png     the test loss of both networks under the same plain gradient descent
 """
 
 import argparse
@@ -59,12 +59,10 @@ for name, model in {"random": stack(False, "small_normal"), "pretrained": stack(
 print(f"the mean image         test MSE {np.mean((x_test - x_train.mean(axis=0)) ** 2):.4f}")
 
 labels = {"ylabel": "norm of the gradient", "xlabel": "layer"}
-print(
-    "figure:", loss_curves(args.out / "12_gradients.png", gradients, **labels, title="Gradient by layer, at the start")
-)
+print("figure:", loss_curves(args.out / "12_gradients.png", gradients, **labels, title="Gradient norm by layer"))
 print(
     "figure:",
     loss_curves(
-        args.out / "12_learning.png", curves, ylabel="test BCE, summed over pixels", title="Test error in training"
+        args.out / "12_learning.png", curves, ylabel="test BCE, summed over pixels", title="Test error by epoch"
     ),
 )

@@ -1,13 +1,13 @@
-"""Codes for other tools: a map of noisy images by t-SNE, on the pixels and on an autoencoder's codes.
+"""Codes as input to other tools: a t-SNE map of noisy images, from their pixels and from an autoencoder's codes.
 
-t-SNE (van der Maaten & Hinton 2008) lays points out in the plane so that neighbours stay together. Who is whose
-neighbour, it asks the rows, and where these are noisy, it maps the noise. An autoencoder that was trained to take the
-noise off keeps in its code what the images are: on the codes, the map is one of digits. Without noise, it gains little.
+t-SNE (van der Maaten & Hinton 2008) arranges points in the plane so that neighbours stay together. It takes neighbours
+from the rows, and if these are noisy, it maps the noise. The codes of a denoising autoencoder keep the image without
+the noise, so their map shows the digits. On clean images the codes gain little.
 
-Of drawn digits with as much noise as ink, two numbers: the share of an image's 10 nearest on the map that are the same
-digit (t-SNE knows nothing of the digits), and that are among its 10 nearest by the pixels *without* noise.
+Two measures on synthetic digits with strong noise: of each image's 10 nearest neighbours on the map, the share that are
+the same digit (t-SNE sees no labels), and the share that are among its 10 nearest by the pixels *without* noise.
 
-13_NAME.png    the map, coloured by the digits; 13_images.png some images, and the autoencoder's idea of them
+13_NAME.png    the map, coloured by digit; 13_images.png    some images and their reconstructions
 """
 
 import argparse
@@ -29,7 +29,7 @@ from nanoae.report import code_scatter, image_rows
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--rows", type=int, default=500, help="images on the map")
-parser.add_argument("--noise", type=float, default=0.8, help="its standard deviation, on pixels in [0, 1]")
+parser.add_argument("--noise", type=float, default=0.8, help="standard deviation of the noise, on pixels in [0, 1]")
 parser.add_argument("--out", type=Path, default=Path("runs/examples"), help="folder for the figures")
 parser.add_argument("--quick", action="store_true", help="a short run, for tests")
 args = parser.parse_args()
@@ -55,7 +55,7 @@ print("figure:", image_rows(args.out / "13_images.png", shown, (16, 16), 0, 1))
 
 
 def neighbours(points, k=10):
-    """The numbers of the k nearest other points of each (N, k)."""
+    """Indices of the k nearest other points of each point, (N, k)."""
     return NearestNeighbors(n_neighbors=k).fit(points).kneighbors(return_distance=False)
 
 
@@ -69,5 +69,5 @@ for name, points in {"pixels": noisy, "codes": ae.transform(noisy)}.items():
     kept = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(neighbours(clean), near, strict=True)])
     print(f"{points.shape[1]:>3} {name:<9} {seconds:<8.1f} {share[name]:<18.0%} {kept:.0%}")
     print("figure:", code_scatter(args.out / f"13_{name}.png", flat, labels, "t-SNE"))
-print(f"of an image's neighbours {share['codes']:.0%} are of its digit on the map of codes, ", end="")
-print(f"{share['pixels']:.0%} on that of pixels")
+print(f"of an image's neighbours, {share['codes']:.0%} show the same digit on the map of codes, ", end="")
+print(f"{share['pixels']:.0%} on the map of pixels")

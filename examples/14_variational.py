@@ -1,14 +1,14 @@
-"""A variational autoencoder: codes that fill the plane, so that any point of it can be drawn.
+"""A variational autoencoder: codes that fill the plane, so that any point of it can be decoded.
 
-The encoder answers with a distribution N(mu, e^logvar) instead of a point. Each code is paid for by how far it is from
-N(0, 1), in nats, so the codes come to lie close together, without holes: what lies between two digits is drawn, too.
+The encoder outputs a distribution N(mu, e^logvar) instead of a point, and pays in nats for its distance from N(0, 1).
+Codes therefore lie close together, without holes, and the points between two digits decode to digits, too.
 
     ELBO = E_q[log p(x|z)] - KL(q(z|x) || N(0, I))    a lower bound of log p(x)
 
 14_manifold.png      20 x 20 points of the plane, at the quantiles of the normal distribution, as images
-14_codes.png         where the codes of the test images lie, by digit: left in the VAE, right in a plain autoencoder
-14_samples.png       drawn from N(0, I) out of a code of eight numbers, and the training image nearest to each
-14_interpolate.png   from one test image to another, straight through the code
+14_codes.png         codes of the test images by digit: left in the VAE, right in a plain autoencoder
+14_samples.png       images decoded from samples of N(0, I) (code of eight numbers), and the nearest training image
+14_interpolate.png   from one test image to another, along a straight line in the code
 14_traverse.png      one number of the code at a time, from -3 to 3
 """
 
@@ -55,25 +55,25 @@ for name, codes in {"VAE": flat.transform(x_train), "plain": plain.transform(x_t
 
 print(
     "figure:",
-    image_grid(args.out / "14_manifold.png", flat.manifold(20), data.shape, columns=20, title="The plane of the code"),
+    image_grid(args.out / "14_manifold.png", flat.manifold(20), data.shape, columns=20, title="Decoded grid of codes"),
 )
 codes = {"variational": flat.transform(x_test), "plain": plain.transform(x_test)}
 print("figure:", panels(args.out / "14_codes.png", codes, data.y_test, "digit"))
 
 drawn = deep.sample(10, random_state=0)
 nearest = x_train[((drawn[:, None] - x_train) ** 2).sum(axis=2).argmin(axis=1)]
-rows = {"drawn": drawn, "nearest real": nearest}
-title = "Drawn, and the nearest real image"
+rows = {"sample": drawn, "nearest real": nearest}
+title = "Samples, and the nearest training images"
 print("figure:", image_rows(args.out / "14_samples.png", rows, data.shape, 0, 1, title=title))
 
 ends = [np.flatnonzero(data.y_test == digit)[0] for digit in (0, 6, 1, 7)]
 strips = {f"{data.y_test[a]} to {data.y_test[b]}": deep.interpolate(x_test[a], x_test[b])
           for a, b in zip(ends, ends[1:] + ends[:1], strict=True)}  # fmt: skip
-title = "From one digit to another"
+title = "Interpolation between digits"
 print("figure:", image_rows(args.out / "14_interpolate.png", strips, data.shape, 0, 1, title=title))
 
 strips = {f"code {k + 1}": deep.traverse(k, x_test[0]) for k in range(8)}
 print(
     "figure:",
-    image_rows(args.out / "14_traverse.png", strips, data.shape, 0, 1, n=11, title="What each unit of the code does"),
+    image_rows(args.out / "14_traverse.png", strips, data.shape, 0, 1, n=11, title="Effect of each code unit"),
 )

@@ -1,9 +1,9 @@
-"""Only ever seen sixes: a network that knows one digit answers every other with the six that is nearest to it.
+"""Trained on sixes only: a network that knows one digit reconstructs every other digit as the most similar six.
 
-A variational autoencoder is trained on sixes alone, then shown all the digits. Its code has no place for a 3 or a 7:
-what the encoder finds is a code of sixes, and what the decoder draws is a six, bent towards what was shown.
+A variational autoencoder is trained on sixes alone, then given all the digits. Its code has no place for a 3 or a 7:
+the encoder finds a code of a six, and the decoder draws a six that leans towards the input.
 
-15_sixes.png   a test image of each digit, and the answer
+15_sixes.png   a test image of each digit, and its reconstruction
 """
 
 import argparse
@@ -18,7 +18,7 @@ from nanoae.report import image_rows
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--data", choices=("digits", "mnist"), default="digits")
 parser.add_argument("--epochs", type=int, help="default: 300 on digits, 20 on MNIST")
-parser.add_argument("--digit", type=int, default=6, help="another one than six")
+parser.add_argument("--digit", type=int, default=6, help="the digit to train on")
 parser.add_argument("--out", type=Path, default=Path("runs/examples"), help="folder for the figures")
 parser.add_argument("--quick", action="store_true", help="a short run, for tests")
 args = parser.parse_args()
@@ -37,28 +37,28 @@ answers = vae.reconstruct(x_test)
 
 
 def read(images):
-    """The label of the nearest real training image: a classifier of one line."""
+    """The label of the nearest training image: a 1-nearest-neighbour classifier."""
     blocks = np.array_split(images, max(1, len(images) // 100))
     squared = (x_train**2).sum(axis=1)
     return y_train[np.concatenate([(squared - 2 * block @ x_train.T).argmin(axis=1) for block in blocks])]
 
 
 shown, answered = read(x_test), read(answers)
-print(f"nearest neighbour reads {np.mean(shown == y_test):.0%} of the images shown right\n")
-print(f"shown   answer read as {args.digit}")
+print(f"the nearest neighbour classifies {np.mean(shown == y_test):.0%} of the test images correctly\n")
+print(f"shown   reconstruction read as {args.digit}")
 for digit in range(10):
-    print(f"{digit:>5}   {np.mean(answered[y_test == digit] == args.digit):>16.0%}")
+    print(f"{digit:>5}   {np.mean(answered[y_test == digit] == args.digit):>24.0%}")
 others, six = y_test != args.digit, args.digit
 share, of_answers = (np.mean(labels[others] == six) for labels in (shown, answered))
-print(f"\nof all that is no {six}, read as {six}: {share:.1%} of the images, {of_answers:.1%} of the answers")
+print(f"\nother digits read as {six}: {share:.1%} of the images, {of_answers:.1%} of the reconstructions")
 
 elbo = vae.score_samples(x_test)
 print(f"mean ELBO: {elbo[~others].mean():.1f} nats for {args.digit}, {elbo[others].mean():.1f} for the others:", end="")
-print(" what it has never seen, it finds unlikely")
+print(" digits it has never seen are unlikely")
 
 first = [np.flatnonzero(y_test == digit)[0] for digit in range(10)]
-rows = {"shown": x_test[first], "answer": answers[first]}
+rows = {"input": x_test[first], "output": answers[first]}
 print(
     "figure:",
-    image_rows(args.out / "15_sixes.png", rows, data.shape, 0, 1, title="What a model of sixes makes of digits"),
+    image_rows(args.out / "15_sixes.png", rows, data.shape, 0, 1, title=f"Reconstructions by a model of {args.digit}s"),
 )

@@ -1,14 +1,14 @@
-"""Draw a seven: a conditional variational autoencoder sees digits with their labels, and draws the one asked for.
+"""Draw a seven: a conditional variational autoencoder learns digits with their labels, and draws the requested one.
 
-The label stands beside the image and beside the code. So the code need not tell which digit it is, and is left with how
-it is written: slant, width, height and weight. The same code with another label is another digit by the same hand.
+The label is an additional input of both the encoder and the decoder. The code therefore need not encode which digit it
+is, and describes how it is written: slant, width, height and weight. With another label, the same code is another digit
+in the same handwriting.
+These digits were drawn by a program that records their handwriting, so it can be measured: how much of it does a linear
+map predict from the code? Nearly all if the label is given; half if the code has to encode the digit, too.
 
-These digits were drawn by a program that knows each one's hand, so this can be measured: how much of the hand does a
-linear map find in the code? Nearly all where the label is given; half where the code has to say the digit, too.
-
-16_drawn.png        a row for each digit asked for, from new codes
+16_drawn.png        a row for each requested digit, from new codes
 16_same_hand.png    a row for each code: the same for all ten digits
-16_handwriting.png  first a test image; then its code, with the label of each digit
+16_handwriting.png  first a test image; then its code, decoded with the label of each digit
 """
 
 import argparse
@@ -57,22 +57,22 @@ judge = StackedClassifier((128,), pretrain=False, activation="relu", epochs=5, b
 judge.fit(x_train, y_train)
 asked = np.repeat(np.arange(10), 100)
 drawn = conditional.sample(1000, 0, condition=asked)
-print(f"a classifier reads {judge.score(x_test, y_test):.1%} of the test images right, and ", end="")
-print(f"{np.mean(judge.predict(drawn) == asked):.1%} of the drawn ones as the digit asked for")
+print(f"a classifier recognises {judge.score(x_test, y_test):.1%} of the test images, and ", end="")
+print(f"{np.mean(judge.predict(drawn) == asked):.1%} of the samples as the requested digit")
 
 digits = np.arange(10)
 rows = {f"{digit}": conditional.sample(10, digit, condition=digit) for digit in digits}
-print("figure:", image_rows(args.out / "16_drawn.png", rows, (16, 16), 0, 1, title="Digits drawn under their labels"))
+print("figure:", image_rows(args.out / "16_drawn.png", rows, (16, 16), 0, 1, title="Samples by label"))
 hands = np.random.default_rng(0).standard_normal((6, 6))
 rows = {
     f"code {i + 1}": conditional.inverse_transform(np.tile(z, (10, 1)), condition=digits) for i, z in enumerate(hands)
 }
-print("figure:", image_rows(args.out / "16_same_hand.png", rows, (16, 16), 0, 1, title="One code, every label"))
+print("figure:", image_rows(args.out / "16_same_hand.png", rows, (16, 16), 0, 1, title="One code per row, every label"))
 rows = {}
 for i, z in enumerate(codes[1][:6]):
-    again = conditional.inverse_transform(np.tile(z, (10, 1)), condition=digits)
-    rows[f"{i + 1}: a {y_test[i]}"] = np.concatenate([x_test[i : i + 1], again])
+    decoded = conditional.inverse_transform(np.tile(z, (10, 1)), condition=digits)
+    rows[f"{i + 1}: a {y_test[i]}"] = np.concatenate([x_test[i : i + 1], decoded])
 print(
     "figure:",
-    image_rows(args.out / "16_handwriting.png", rows, (16, 16), 0, 1, n=11, title="Digits in the hand of the first"),
+    image_rows(args.out / "16_handwriting.png", rows, (16, 16), 0, 1, n=11, title="One handwriting, all digits"),
 )

@@ -1,12 +1,12 @@
-"""An adversarial autoencoder: codes that look like whatever you like, because a second network cannot tell them apart.
+"""An adversarial autoencoder: codes that follow any prior, because a second network cannot tell them apart from it.
 
-Beside the autoencoder a discriminator learns to tell codes from draws of a prior, and the encoder learns to mislead it
-(Makhzani 2015). No formula of the prior is needed, only draws of it. Here it is once N(0, I), once ten Gaussians on a
-ring. The energy distance of two samples is 0 where they are from one distribution. All three take about 15 s.
+A discriminator learns to distinguish codes from samples of a prior, and the encoder learns to fool it (Makhzani 2015).
+This needs no density of the prior, only samples from it. Here the prior is first N(0, I), then ten Gaussians on a ring.
+The energy distance of two samples is 0 if they have the same distribution. All three trainings take about 15 s.
 
 17_codes.png     codes of the training images by digit: of a plain autoencoder and of two adversarial ones
-17_prior.png     the codes of the ring's autoencoder over draws of the ring
-17_samples.png   images decoded from draws of each prior; of the plain one from N(mean, std) of its codes
+17_prior.png     the codes of the ring's autoencoder over samples of the ring
+17_samples.png   images decoded from samples of each prior; for the plain one from N(mean, std) of its codes
 """
 
 import argparse
@@ -58,13 +58,13 @@ for name, bottleneck in models.items():
         random_state=0,
     ).fit(x_train)
     z = codes[name] = ae.transform(x_train)
-    if bottleneck is None:  # no prior: draw from the mean and the spread of its codes
+    if bottleneck is None:  # no prior: sample from a normal distribution fitted to its codes
         prior, draws = Mixture.standard(2), rng.normal(z.mean(axis=0), z.std(axis=0), (10, 2))
     else:
         prior, draws = ae.prior_, ae.prior_.sample(10, 0)
     drawn[name] = ae.inverse_transform(draws)
-    sample, again = prior.sample(1500, 1), prior.sample(1500, 2)
-    distance, least = energy_distance(rng.permutation(z), sample), energy_distance(again, sample)
+    sample, second = prior.sample(1500, 1), prior.sample(1500, 2)
+    distance, least = energy_distance(rng.permutation(z), sample), energy_distance(second, sample)
     print(
         f"{name:<21} test MSE {ae.evaluate(x_test)['mse']:.4f}   codes to prior: energy distance {distance:.3f}", end=""
     )
@@ -73,4 +73,4 @@ for name, bottleneck in models.items():
 print("figure:", panels(args.out / "17_codes.png", codes, data.y_train, "digit"))
 ring = {"codes": codes["adversarial, ring"], "the prior": Mixture.ring(10).sample(len(x_train), 0)}
 print("figure:", panels(args.out / "17_prior.png", ring))
-print("figure:", image_rows(args.out / "17_samples.png", drawn, data.shape, 0, 1, title="Drawn from each prior"))
+print("figure:", image_rows(args.out / "17_samples.png", drawn, data.shape, 0, 1, title="Samples of each prior"))

@@ -1,11 +1,11 @@
-"""Convolutions: one small window of weights, used at every place of the image, in layers of your own.
+"""Convolutions: one small window of weights, applied at every position of the image, in your own layers.
 
-A dense layer has a weight from every pixel to every unit. A convolution meets a stroke with the same few weights
-wherever it is, and what it learns in one place it knows in all. Images (N, 1, 8, 8) are reconstructed in that shape;
-`encoder` and `decoder` are lists of layers, and `summary` tells the shapes between them.
+A dense layer has a weight from every pixel to every unit. A convolution detects a stroke with the same few weights
+wherever it is, so what it learns at one position it knows at all. Images (N, 1, 8, 8) are reconstructed in that shape;
+`encoder` and `decoder` are lists of layers, and `summary` shows the shapes between them.
 
-Without lists ConvAutoencoder has the published layers for 28 x 28, those of `nanoae train --preset conv-2d` on MNIST.
-A callback sees the model after each epoch; here it collects reconstructions, for the figure. About 3 s.
+Without these lists, ConvAutoencoder has the published layers for 28 x 28 images (`nanoae train --preset conv-2d`).
+A callback sees the model after each epoch; here it collects reconstructions for the figure. About 3 s.
 """
 
 import argparse
@@ -62,5 +62,5 @@ print(f"{nanoae.PCA(8).fit(rows_train).evaluate(rows_test)['mse']:.4f}")
 args.out.mkdir(parents=True, exist_ok=True)
 print(
     "figure:",
-    image_rows(args.out / "19_convolutional.png", frames, vmin=-1, vmax=1, title="Test images after so many epochs"),
+    image_rows(args.out / "19_convolutional.png", frames, vmin=-1, vmax=1, title="Reconstructed test images by epoch"),
 )

@@ -1,11 +1,11 @@
-"""Defects on images: learn what is right, and find what is not, without having seen a defect.
+"""Defects on images: learn what is normal, and find what is not, without having seen a defect.
 
-The detector learns from images of one digit, as they were written. On half of the test images of that digit a defect is
-drawn: in a short stroke black and white are swapped. The autoencoder gives every image back as it ought to look; what
-is not reconstructed is where the defect is. About 3 s on the digits of the package; a minute where MNIST is found.
+The detector learns from images of one digit. Half of the test images of that digit get a defect: in a short stroke,
+black and white are swapped. The autoencoder reconstructs every image as it should look; the difference shows where the
+defect is. About 3 s on the built-in digits; a minute if MNIST is found.
 
-20_defects.png   images with a defect, and each pixel's share of the score: red is brighter than it should be
-20_roc.png       how many defects are found at how many false alarms: by the autoencoder, and by PCA
+20_defects.png   images with a defect, and each pixel's share of the score: red is brighter than expected
+20_roc.png       ROC curves, defects found against false alarms: the autoencoder, and PCA
 """
 
 import argparse
@@ -18,8 +18,8 @@ from nanoae import PCA, AnomalyDetector, Autoencoder, MaskingNoise, load_data
 from nanoae.report import error_maps, roc_curves
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--data-dir", help="where to look for MNIST first")
-parser.add_argument("--digit", type=int, default=3, choices=range(10), help="the one that is normal")
+parser.add_argument("--data-dir", help="folder to search for MNIST first")
+parser.add_argument("--digit", type=int, default=3, choices=range(10), help="the normal digit")
 parser.add_argument("--out", type=Path, default=Path("runs/examples"), help="folder for the figures")
 parser.add_argument("--quick", action="store_true", help="a short run on the small digits, for tests")
 args = parser.parse_args()
@@ -30,12 +30,12 @@ args.out.mkdir(parents=True, exist_ok=True)
 try:
     data = load_data("digits" if args.quick else "mnist", args.data_dir, download=False)
 except FileNotFoundError:
-    data = load_data("digits")  # 8 x 8, and in the package
+    data = load_data("digits")  # 8 x 8 pixels, built in
 x_train, x_test = (x[y == args.digit] for x, y in zip(data.flat(), (data.y_train, data.y_test), strict=True))
 
 
 def with_defect(image, random):
-    """A copy with a stroke of swapped black and white, in a place where there is something to see."""
+    """A copy with black and white swapped in a short stroke near the middle."""
     image, (h, w), length = image.reshape(data.shape).copy(), data.shape, data.shape[0] // 3
     thick = max(1, h // 14)
     rows, columns = (length, thick) if random.random() < 0.5 else (thick, length)
@@ -56,7 +56,7 @@ pca = PCA(min(64, x_train.shape[1] // 4)).fit(x_train)
 scores = {"autoencoder": -detector.score_samples(x_test), "PCA": pca.reconstruction_error(x_test)}
 
 found = detector.predict(x_test) == -1
-print(f"{len(x_train)} images of a {args.digit} to learn from, {len(x_test)} to judge, {defect.sum()} with a defect")
+print(f"{len(x_train)} training images of a {args.digit}, {len(x_test)} test images, {defect.sum()} with a defect")
 print(f"found {(found & defect).sum()} defects, with {(found & ~defect).sum()} false alarms")
 shown = x_test[defect][:10]
 print("figure:", error_maps(args.out / "20_defects.png", shown, detector.explain(shown), data.shape))

@@ -1,12 +1,12 @@
-"""A table as tables are: numbers and words, cells that are empty, and a few rows that are wrong.
+"""A realistic table: numbers and text, missing values, and a few rows that are wrong.
 
-A telephone company's customers have a plan, their minutes, their bill and a country. The bill follows from the minutes,
-the minutes go with the plan; one cell in twenty is empty. The detector learns 2,000 such rows. Then come 200 others, of
-which the first eight are wrong in ways that no single column shows: each value by itself is a usual one.
+The customers of a telephone company have a plan, minutes, a bill and a country. The bill depends on the minutes, the
+minutes depend on the plan; one cell in twenty is empty. The detector learns from 2,000 such rows. Of 200 new rows, the
+first eight are wrong in a way that no single column reveals: each value by itself is a common one.
 
 `nanoae detect --train normal.csv --score new.csv --out scores.csv --ignore id --explain` does the same.
 
-21_reason.png   what makes the first of them abnormal: each column's share of its score
+21_reason.png   why the first of them is abnormal: each column's share of its score
 """
 
 import argparse
@@ -30,7 +30,7 @@ random = np.random.default_rng(0)
 
 
 def customers(path, n, wrong=0):
-    """Writes n rows, of which the first few are wrong."""
+    """Write n rows, of which the first `wrong` are wrong, and read them back."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["plan", "minutes", "bill", "country"])
@@ -57,5 +57,5 @@ for i in range(12):
     cells = (cells[i] for cells in new.cells)
     name = new.names[np.abs(shares[i]).argmax()] if abnormal[i] else "-"
     print("{:<5}{:<8}{:<9}{:<8}{:<9}{:<10.2g}{}".format(i, *cells, p[i], name))
-print(f"abnormal: {abnormal[:8].sum()} of the 8 that are wrong, {abnormal[8:].sum()} of the {len(new) - 8} others")
+print(f"abnormal: {abnormal[:8].sum()} of the 8 wrong rows, {abnormal[8:].sum()} of the {len(new) - 8} others")
 print("figure:", share_bars(args.out / "21_reason.png", shares[0], new.names))

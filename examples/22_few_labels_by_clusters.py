@@ -1,10 +1,10 @@
-"""Few labels, well chosen: which of 1,400 images are worth asking about?
+"""Few labels, well chosen: which of 1,400 images are worth labelling?
 
-One digit is the anomaly, 5 % of the images. ClusterLabelDetector learns codes and clusters of all, without labels,
-and then asks: first about one image from each part of the data, then about those between the anomalies it knows and the
-rest. Beside it the same detector with labels of images drawn at random.
+One digit is the anomaly, 5 % of the images. ClusterLabelDetector learns codes and clusters of all images, without
+labels, and then asks for labels: first of one image from each part of the data, then of images between the known
+anomalies and the rest. For comparison, the same detector gets labels of random images.
 
-22_asked.png   images it asked about in each round
+22_asked.png   images whose labels were requested in each round
 """
 
 import argparse
@@ -17,7 +17,7 @@ from nanoae import Autoencoder, ClusterLabelDetector, GaussianNoise, load_data
 from nanoae.report import image_rows
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--digit", type=int, default=8, choices=range(10), help="the one that is abnormal")
+parser.add_argument("--digit", type=int, default=8, choices=range(10), help="the abnormal digit")
 parser.add_argument("--out", type=Path, default=Path("runs/examples"), help="folder for the figure")
 parser.add_argument("--quick", action="store_true", help="a short run, for tests")
 args = parser.parse_args()
@@ -27,7 +27,7 @@ args.out.mkdir(parents=True, exist_ok=True)
 
 data = load_data("digits")
 (x, x_test), y, y_test = data.flat(), data.y_train == args.digit, data.y_test == args.digit
-keep = ~y | (np.cumsum(y) <= 0.05 * len(y))  # rare
+keep = ~y | (np.cumsum(y) <= 0.05 * len(y))  # at most 5 % of the images
 x, y = x[keep], y[keep]
 
 epochs = 5 if args.quick else 60
@@ -59,6 +59,4 @@ for n in (20, 10, 10, 10, 10):
     total = len(detector.given_)
     asked[f"{total - n + 1} to {total}"] = x[rows[-10:]]
     print(f"{total:<9}{sum(detector.given_.values()):<23}{f1():<12.3f}{at_random[total]:.3f}")
-print(
-    "figure:", image_rows(args.out / "22_asked.png", asked, data.shape, title="The images whose labels were asked for")
-)
+print("figure:", image_rows(args.out / "22_asked.png", asked, data.shape, title="Images whose labels were requested"))

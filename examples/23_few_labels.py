@@ -1,12 +1,12 @@
-"""Few labels: images are cheap, labels are dear. What do the images without a label buy?
+"""Few labels: images are cheap, labels are expensive. How much do unlabelled images help?
 
-A stacked denoising classifier learns its layers from all images, one layer at a time, by giving damaged images back;
-then it learns the classes from the few that are labelled (y = -1 marks the others). The same network stands beside it
-that has the labelled images alone, with the same widths, dropout and number of steps. The fewer labels, the more the
-others help; where there are a few hundred for a thousand digits, they hardly do. About 11 s; MNIST takes many minutes.
+A stacked denoising classifier first learns its layers from all images, one layer at a time, by reconstructing corrupted
+images; then it learns the classes from the few labelled images (y = -1 marks the others). For comparison, the same
+network is trained on the labelled images alone, with the same widths, dropout and number of steps. Unlabelled images
+help most if labels are fewest; with a few hundred labels they hardly help. About 11 s; MNIST takes many minutes.
 
-23_errors.png     wrong classes of the test images, by how many labels there are
-23_weights.png    what the units of the first layer look for, before any label was seen
+23_errors.png     test error by the number of labels
+23_weights.png    what the units of the first layer respond to, before any label was seen
 """
 
 import argparse
@@ -63,7 +63,7 @@ for n in numbers:
     for seed in range(seeds):
         y = np.full(len(x_train), -1)
         rng = np.random.default_rng(seed)
-        for c in range(10):  # as many of each class
+        for c in range(10):  # equally many of each class
             labelled = rng.choice(np.flatnonzero(data.y_train == c), n // 10, replace=False)
             y[labelled] = c
         models = [classifier(pretrain, seed).fit(x_train, y) for pretrain in (False, True)]
@@ -74,6 +74,6 @@ for n in numbers:
 
 labels = {"ylabel": "test error, %", "xlabel": "number of labels", "ticks": numbers}
 print("figure:", loss_curves(args.out / "23_errors.png", errors, **labels, title="Test error by number of labels"))
-network = classifier(True, 0).set_params(freeze=1).fit(x_train, y).network_  # its first layer is as it was pretrained
+network = classifier(True, 0).set_params(freeze=1).fit(x_train, y).network_  # its first layer stays as pretrained
 W = network.ops.to_numpy(network.layers[1].params["W"])
-print("figure:", weight_images(args.out / "23_weights.png", W, data.shape, title="What the first layer looks for"))
+print("figure:", weight_images(args.out / "23_weights.png", W, data.shape, title="Pretrained first-layer weights"))

@@ -1,10 +1,10 @@
-"""The natural gradient: steps of equal change in what the network says, not in what its weights are.
+"""The natural gradient: steps of equal size in what the network outputs, not in its weights.
 
-First by hand, for one Linear layer whose inputs are badly scaled: plain gradient descent has to suit the steepest
-direction and crawls along the others, F⁻¹ dW goes straight to the solution. Then the same in a deep autoencoder, layer
-by layer, which is K-FAC (Martens & Grosse 2015; nanoae/training/kfac.py derives it), beside Adam.
+First by hand, for one Linear layer whose inputs are badly scaled: the rate of plain gradient descent must suit the
+steepest direction, so it crawls along the others; F⁻¹ dW goes straight to the solution. Then the same in a deep
+autoencoder, layer by layer, which is K-FAC (Martens & Grosse 2015; derived in nanoae/training/kfac.py), against Adam.
 
-24_learning.png    the deep autoencoder's test error while Adam and K-FAC train it
+24_learning.png    the deep autoencoder's test error under Adam and under K-FAC
 """
 
 import argparse
@@ -29,7 +29,7 @@ args.out.mkdir(parents=True, exist_ok=True)
 # ---------------------------------------------------------------- one layer, by hand
 
 random = np.random.default_rng(0)
-x = random.standard_normal((500, 4)) * [1.0, 0.3, 0.1, 0.03]  # 1,000 times steeper along the first than the last
+x = random.standard_normal((500, 4)) * [1.0, 0.3, 0.1, 0.03]  # curvature: 1,000 times higher along the first axis
 t = x @ random.standard_normal((4, 2)) + 0.01 * random.standard_normal((500, 2))
 bare = np.concatenate([x, np.ones((500, 1))], axis=1)  # x̄ = [x, 1]
 A = bare.T @ bare / 500  # E[x̄ x̄ᵀ]
@@ -65,6 +65,6 @@ for name, optimizer in {"Adam": Adam(Cosine(3e-3)), "K-FAC": KFAC(Cosine(1.0))}.
 print(
     "figure:",
     loss_curves(
-        args.out / "24_learning.png", curves, ylabel="test error, summed over pixels", title="Test error in training"
+        args.out / "24_learning.png", curves, ylabel="test error, summed over pixels", title="Test error by epoch"
     ),
 )

@@ -1,8 +1,8 @@
-"""Watch a training in TensorBoard, Weights & Biases or MLflow: a callback for each, which is a function of two things.
+"""Log a training run to TensorBoard, Weights & Biases or MLflow: one callback each, a function of two arguments.
 
-After each epoch nanoae calls  callback(trainer, row)  with row = {"epoch": 1, "loss": 0.08, "val_loss": 0.07}; where it
-returns True, the training stops. Everything else is the tracker's. `trainer.model` is the estimator: its settings and,
-at the end, its file belong into the log, too. A tracker that is not installed is named in one line.
+After each epoch nanoae calls  callback(trainer, row)  with row = {"epoch": 1, "loss": 0.08, "val_loss": 0.07}; if it
+returns True, training stops. Everything else is up to the tracker. `trainer.model` is the estimator, whose settings
+and, at the end, model file can be logged, too. Trackers that are not installed are skipped with a message.
 """
 
 import argparse
@@ -13,19 +13,19 @@ import nanoae
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--epochs", type=int, default=20)
-parser.add_argument("--out", type=Path, default=Path("trackers"), help="folder for all logs; nothing is sent anywhere")
+parser.add_argument("--out", type=Path, default=Path("trackers"), help="folder for all logs; nothing is uploaded")
 parser.add_argument("--quick", action="store_true", help="a short run, for tests")
 args = parser.parse_args()
 args.out.mkdir(parents=True, exist_ok=True)
 
 
 def settings(model):
-    """What a tracker keeps as the run's configuration."""
+    """The run's configuration, as trackers store it."""
     return {name: str(value) for name, value in model.get_params(deep=False).items() if name != "callbacks"}
 
 
 class WeightsAndBiases:
-    """Logs to a folder; `wandb sync` sends it. With a login, leave `mode` out."""
+    """Log to a folder, which `wandb sync` uploads. If you are logged in, leave out `mode`."""
 
     def __call__(self, trainer, row):
         import wandb
@@ -38,7 +38,7 @@ class WeightsAndBiases:
 
 
 class MLflow:
-    """Logs to a file of SQLite; `mlflow ui --backend-store-uri sqlite:///trackers/mlflow.db` shows it."""
+    """Log to an SQLite file; `mlflow ui --backend-store-uri sqlite:///trackers/mlflow.db` shows it."""
 
     def __call__(self, trainer, row):
         import mlflow
@@ -64,7 +64,7 @@ for module, make in {"tensorboardX": tensorboard, "wandb": WeightsAndBiases, "ml
         callbacks.append(make())
         print(f"{module}: logged to {args.out}")
     else:
-        print(f"{module} is not installed, so its log is left out: pip install {module}")
+        print(f"{module} is not installed, skipping it: pip install {module}")
 
 epochs = 2 if args.quick else args.epochs
 ae = nanoae.Autoencoder(code_size=8, epochs=epochs, batch_size=32, random_state=0, callbacks=callbacks)

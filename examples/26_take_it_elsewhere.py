@@ -1,7 +1,7 @@
-"""Take it elsewhere: a detector and an autoencoder as ONNX graphs, run by onnxruntime; weights as others have them.
+"""Export: a detector and an autoencoder as ONNX graphs, run by onnxruntime; weights in the layout of other libraries.
 
-The ONNX file of the detector holds all that it does to a row: scaling, networks, distances to the nearest codes, the
-threshold. Whatever runs it, a server, a browser, a phone, needs neither nanoae nor Python.
+The ONNX file of the detector contains all that it does to a row: scaling, networks, distances to the nearest codes, the
+threshold. A server, a browser or a phone that runs it needs neither nanoae nor Python.
 Needs: pip install "nanoae[onnx,safetensors]" onnxruntime
 """
 
@@ -29,13 +29,13 @@ def run(path, **inputs):
 
 def detector(folder, rows):
     train, test = rows[: len(rows) // 2], rows[len(rows) // 2 :]
-    odd = np.vstack([test, np.flip(test[:20], axis=1)])  # digits that are upside down
+    odd = np.vstack([test, np.flip(test[:20], axis=1)])  # digits turned upside down
     found = nanoae.AnomalyDetector(contamination=0.01, holdout=0.2, random_state=0).fit(train)
     print(found.export(folder / "detector.onnx"))
     elsewhere = run(folder / "detector.onnx", x=odd.astype(np.float64))
     same = (elsewhere["label"] == found.predict(odd)).all()
     difference = np.abs(elsewhere["score"] + found.score_samples(odd)).max()
-    print(f"labels are the same: {same}; scores differ by {difference:.0e} at most")
+    print(f"same labels: {same}; scores differ by at most {difference:.0e}")
     print(f"abnormal: {(elsewhere['label'] < 0)[-20:].sum()} of 20 upside down, {(elsewhere['label'] < 0)[:-20].sum()} "
           f"of {len(test)} upright")  # fmt: skip
 
@@ -44,24 +44,24 @@ def autoencoder(folder, rows, epochs):
     ae = nanoae.Autoencoder(16, (64,), activation="relu", loss="bce", epochs=epochs, random_state=0).fit(rows)
     print(ae.export(folder / "decoder.onnx", what="decoder"))
     codes = ae.transform(rows[:5])
-    again = run(folder / "decoder.onnx", code=codes)["reconstruction"]
-    print(f"decoded elsewhere: {np.abs(again - ae.inverse_transform(codes)).max():.0e} apart at most")
+    decoded = run(folder / "decoder.onnx", code=codes)["reconstruction"]
+    print(f"decoded by onnxruntime: differs by at most {np.abs(decoded - ae.inverse_transform(codes)).max():.0e}")
 
-    ae.export(folder / "model.safetensors")  # arrays by PyTorch's names; the configuration is beside them
+    ae.export(folder / "model.safetensors")  # arrays under PyTorch's names, and the configuration
     same = (nanoae.load(folder / "model.safetensors").transform(rows) == ae.transform(rows)).all()
-    print(f"from safetensors to the bit: {same}")
+    print(f"from safetensors, bitwise equal: {same}")
     for name, array in nanoae.state_dict(ae).items():
         print(f"    {name:<9} {array.shape}")
 
     other = nanoae.Autoencoder(16, (64,), activation="relu", loss="bce", random_state=1).build(64)
-    nanoae.set_weights(other, nanoae.get_weights(ae))  # W, b, W, b, ...: as Keras has them
-    print(f"from plain arrays: {(other.transform(rows) == ae.transform(rows)).all()}")
+    nanoae.set_weights(other, nanoae.get_weights(ae))  # W, b, W, b, ...: as in Keras
+    print(f"from plain arrays, equal: {(other.transform(rows) == ae.transform(rows)).all()}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="on small settings")
-    parser.add_argument("--out", help="ignored: this example draws nothing")
+    parser.add_argument("--quick", action="store_true", help="a short run, for tests")
+    parser.add_argument("--out", help="ignored: this example draws no figure")
     args = parser.parse_args()
     rows = nanoae.load_data("digits").flat()[0]
     with tempfile.TemporaryDirectory() as name:

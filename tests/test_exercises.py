@@ -24,7 +24,7 @@ WRONG = {  # what nearly solves it -> what the hint says
     2: ("BROKEN = None", "BROKEN = 2", "layer 2 is right"),
     3: ('raise NotImplementedError("out[...] = dy · f\'(x), as a function of y")',
         "out[...] = dy * (1 - abs(y))\n        return out", "not the derivative"),
-    4: ("hidden=(128,)", "hidden=(256,)", "below 0.032 is wanted"),
+    4: ("hidden=(128,)", "hidden=(256,)", "expected below 0.032"),
     5: ("[-5:]", "[-4:]", "got 4"),
 }  # fmt: skip
 

@@ -1,7 +1,7 @@
-"""Exercise 1: the gradient that a Linear hands back.  (Before: example 01. About 15 minutes.)
+"""Exercise 1: the input gradient of a Linear layer.  (First: example 01. About 15 minutes.)
 
-y = x W + b,  x (N, I), W (I, O), b (O,), y (N, O). `backward` gets dy = dLoss/dy (N, O). The gradients of W and b stand
-below; dx is missing. Take one number, x[n, i]: which of the y[n, :] does it reach, and with which factor each? Sum over
+y = x W + b,  x (N, I), W (I, O), b (O,), y (N, O). `backward` gets dy = dLoss/dy (N, O). The gradients of W and b are
+given; dx is missing. Take one number, x[n, i]: which of the y[n, :] does it affect, and with which factor? Sum over
 those, then find the matrix product that does so for all n and i. The shapes leave few choices.
 
     python examples/exercises/check.py 1

@@ -1,7 +1,7 @@
-"""Exercise 2: five layers, one backward is wrong. Which?  (Before: examples 01 and 04. About 20 minutes.)
+"""Exercise 2: five layers, one backward is wrong. Which?  (First: examples 01 and 04. About 20 minutes.)
 
-All forwards are right, and the network learns, if not well. Find the layer: `nanoae.check_gradients(layer, x)` asks one
-layer by itself, and `nanoae trace` shows how a check goes red. Then set BROKEN to its number and mend its backward.
+All forwards are right, and the network learns, if not well. Find the layer: `nanoae.check_gradients(layer, x)` checks
+one layer by itself, and `nanoae trace` shows how a check fails. Then set BROKEN to its number and fix its backward.
 
     python examples/exercises/check.py 2
 """

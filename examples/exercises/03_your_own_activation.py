@@ -1,9 +1,9 @@
-"""Exercise 3: an activation of your own.  (Before: example 04. About 20 minutes.)
+"""Exercise 3: your own activation.  (First: example 04. About 20 minutes.)
 
 Softsign (Turian 2009) is a tanh without an exponential:  y = x / (1 + |x|).
 
-Elementwise layers say `f`, and `df`, which is dy times the derivative. It is handed y and not x, as y is what the layer
-keeps: so write f'(x) = 1 / (1 + |x|)² as a function of y. (How much is 1 - |y|?) Both fill `out` and return it.
+An elementwise layer defines `f`, and `df`, which is dy times the derivative. `df` receives y and not x, because the
+layer caches y: write f'(x) = 1 / (1 + |x|)² as a function of y. (What is 1 - |y|?) Both fill `out` and return it.
 
     python examples/exercises/check.py 3
 """

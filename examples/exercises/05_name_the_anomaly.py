@@ -1,12 +1,12 @@
-"""Exercise 5: which rows are wrong, and where?  (Before: example 21. About 30 minutes.)
+"""Exercise 5: which rows are wrong, and where?  (First: example 21. About 30 minutes.)
 
-Six measured columns, (600, 6), that hang together: normal rows follow two hidden quantities. In five rows one
-cell was exchanged for that of another row: a number as any other in its column, but not beside the rest of its row.
-`suspects` has to return those five rows and the column of each, as [(row, column), ...] in any order.
+Six correlated measurements, (600, 6): normal rows depend on two hidden quantities. In each of five rows, one cell was
+replaced by that of another row: a common value for its column, but not together with the rest of its row.
+`suspects` must return those five rows and the column of each, as [(row, column), ...] in any order.
 
-What is below takes the five numbers that are farthest out, each in standard deviations of its column, and finds none.
-Give each row back through two numbers, all that a normal row holds (`nanoae.PCA(2)`, `nanoae.Autoencoder(2)`): where
-does it not come back? On tables that hang together less simply, `AnomalyDetector` and its `explain` do this.
+The code below takes the five most extreme values, in standard deviations of their columns, and finds none of them.
+Reconstruct each row from two numbers, which is all that a normal row holds (`nanoae.PCA(2)`, `nanoae.Autoencoder(2)`):
+where does the reconstruction fail? For less simple dependencies, `AnomalyDetector` and its `explain` do this.
 
     python examples/exercises/check.py 5
 """

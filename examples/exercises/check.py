@@ -1,4 +1,4 @@
-"""Are the exercises solved?  python examples/exercises/check.py [NUMBER ...]: a line for each, green or not yet."""
+"""Check the exercises, one line each: python examples/exercises/check.py [NUMBER ...]"""
 
 import importlib.util
 import sys
@@ -8,7 +8,7 @@ FOLDER = Path(__file__).parent
 
 
 def load(path):
-    """The module in that file."""
+    """Import the file as a module."""
     spec = importlib.util.spec_from_file_location(f"exercise_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -19,11 +19,11 @@ CHECKS = load(FOLDER / "checks.py").CHECKS
 
 
 def check(number, folder=FOLDER):
-    """None where exercise `number`, in that folder, is solved; else what is missing."""
+    """Return None if exercise `number` in that folder is solved, else a hint at what is missing."""
     examine = CHECKS[number - 1]
     try:
         examine(load(Path(folder) / f"{number:02}_{examine.__name__}.py"))
-    except Exception as error:  # of the reader's code, whatever it is
+    except Exception as error:  # any exception of the reader's code
         return f"{type(error).__name__}: {error}".removeprefix("AssertionError: ")
     return None
 
@@ -32,7 +32,7 @@ def main(arguments):
     every = [str(number) for number in range(1, len(CHECKS) + 1)]
     if not set(arguments) <= set(every):
         print(
-            f"check.py: expected numbers of exercises, 1 to {len(CHECKS)}, got {' '.join(arguments)}", file=sys.stderr
+            f"check.py: expected exercise numbers from 1 to {len(CHECKS)}, got {' '.join(arguments)}", file=sys.stderr
         )
         return 2
     code = 0
