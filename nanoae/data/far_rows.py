@@ -61,14 +61,8 @@ class Ends:
         if not self._strays(rows):
             return
         called = range(len(low)) if names is None else names
-        wide = high - low
-        varies = wide > 0
-        # A column that hardly varied, such as a pixel at an image's edge, is measured by the usual range.
-        usual = np.median(wide[varies]) if varies.any() else 0
-        wide = np.maximum(wide, np.maximum(APART * usual, ROUNDING * np.abs(self.ends).max(axis=0)))
-        wide = np.where(varies, wide, np.inf)
         # Signed distance outside the range, in column ranges
-        beyond = (np.maximum(rows - high, 0) + np.minimum(rows - low, 0)) / wide
+        beyond = (np.maximum(rows - high, 0) + np.minimum(rows - low, 0)) / self._wide
         away = np.abs(beyond) > BEYOND
         if few:
             far = away.any(axis=0) & (away.mean() > 0.5)
@@ -90,11 +84,22 @@ class Ends:
         )
 
     @functools.cached_property
+    def _wide(self) -> np.ndarray:
+        """(D,): the range of each column, infinite if it was constant. One that hardly varied, such as a pixel at an
+        image's edge, is measured by the usual range."""
+        low, high = self.ends
+        wide = high - low
+        varies = wide > 0
+        usual = np.median(wide[varies]) if varies.any() else 0
+        least = np.maximum(APART * usual, ROUNDING * np.abs(self.ends).max(axis=0))
+        return np.where(varies, np.maximum(wide, least), np.inf)
+
+    @functools.cached_property
     def _floor_and_ceiling(self) -> np.ndarray:
         """(2, D): values outside these limits need a closer look."""
         low, high = self.ends
         constant = low == high
-        wide = np.where(constant, np.abs(low), high - low)
+        wide = np.where(constant, np.abs(low), self._wide)
         floor = low - FILLED * wide
         ceiling = high + FILLED * wide
         # Negative fill values lie outside the limits of a column >= 0, and nothing else outside those of a constant one
@@ -115,12 +120,10 @@ class Ends:
         rows = np.ascontiguousarray(rows, None if rows.dtype.char in "fd" else np.float64)
         known = len(rows) < FEW, rows.dtype.char
         if known not in self._limits:
-            low, high = self.ends
             floor, ceiling = self._floor_and_ceiling
-            limits = [floor, high, low, ceiling]
-            if len(rows) < FEW:
-                limits[1:3] = np.full((2, len(low)), [[np.inf], [-np.inf]])
+            by_column = np.isfinite(self._wide) & (len(rows) >= FEW)
+            low, high = np.where(by_column, self.ends, [[-np.inf], [np.inf]])
             with np.errstate(over="ignore"):
-                self._limits[known] = np.array(limits, rows.dtype)
+                self._limits[known] = np.array([floor, high, low, ceiling], rows.dtype)
         strays = host_ops().strays(rows, self._limits[known], out=np.empty(1, rows.dtype))
         return bool(strays[0])
