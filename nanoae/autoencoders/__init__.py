@@ -1,1 +1,1 @@
-"""What users import: estimators, composed of orthogonal parts."""
+"""The estimators that users import, composed of orthogonal parts."""

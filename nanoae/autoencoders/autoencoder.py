@@ -1,4 +1,4 @@
-"""Autoencoder = encoder + decoder + loss (+ corruption, bottleneck, penalty): give the input back through a code."""
+"""Autoencoder = encoder + decoder + loss (+ corruption, bottleneck, penalty): reconstruct the input from a code."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from nanoae.training.evaluation import evaluate
 class Autoencoder(Mirrored):
     """A dense autoencoder: x (N, D) -> code (N, K) -> reconstruction (N, D).
 
-    Any number of threads may use a fitted one at once; `fit` wants it alone (`Estimator`).
+    Any number of threads may use a fitted model at once; `fit` needs exclusive access (see `Estimator`).
 
-    After fit: network_ (a Sequential), history_ ({"loss": [...], "val_loss": [...], "seconds": [...]}), code_size_,
-    n_features_in_, interrupted_ (whether Ctrl-C ended it early).
+    Attributes after fit: network_ (a Sequential), history_ ({"loss": [...], "val_loss": [...], "seconds": [...]}),
+    code_size_, n_features_in_, interrupted_ (True if Ctrl-C ended training early).
     """
 
     @transactional
     def build(self, input_shape: int | Shape) -> Self:
-        """Make the untrained network for examples of a shape, D or (C, H, W): for `summary`, a gradient check, or
+        """Build the untrained network for examples of shape D or (C, H, W), for `summary`, a gradient check or
         `partial_fit`."""
         shape = tuple(np.atleast_1d(input_shape).tolist())
         self._learn_table(np.zeros((1, 1)))
@@ -55,17 +55,16 @@ class Autoencoder(Mirrored):
         sample_weight: Any = None,
         epochs: int | None = None,
     ) -> Self:
-        """Learn from X (N, D), afresh, or with warm_start further. `y` is ignored. A table that does not fit in memory:
-        see `open_rows`.
+        """Train on X (N, D): from new weights, or with warm_start from the present ones. `y` is ignored. For tables
+        that do not fit in memory see `open_rows`.
 
-        validation_data   rows (M, D) to measure after each epoch
-        sample_weight     how much each row counts (N,), >= 0: the loss is Σ w l / Σ w. A row of weight 0 is not there;
-                          whole weights are copies, if these are 256 or fewer in all. Where a row counts elsewhere than
-                          in its own loss (a penalty, KL, BatchNorm), and with KFAC, each epoch draws as many rows as
-                          there are, each as often as its weight says
-        epochs            passes over the rows in this call; None: as the parameter says
+        validation_data   rows (M, D) on which the loss is measured after each epoch
+        sample_weight     weights (N,) >= 0: the loss is Σ w l / Σ w. A row of weight 0 is left out; integer weights
+                          with a sum of at most 256 repeat rows. If a row also affects other terms (a penalty, KL,
+                          BatchNorm), and with KFAC, each epoch draws N rows, row n about N w[n] / Σ w times
+        epochs            passes over the rows in this call; None: the parameter `epochs`
 
-        Raises ValueError for a table that cannot be learned from; NotFiniteError where training diverges.
+        Raises ValueError for a table that cannot be used for training, NotFiniteError if training diverges.
         """
         return self._fit(X, validation_data, sample_weight, epochs=epochs)
 
@@ -77,10 +76,10 @@ class Autoencoder(Mirrored):
         condition: Any = None,
         epochs: int | None = None,
     ) -> Self:
-        """`fit`, a label for each where the model is conditional."""
+        """Do the work of `fit`; condition: a label per row for conditional models."""
         self._set_epochs(epochs)
         before = self._weights_before()
-        # The rows that count, in the data's units
+        # The rows with positive weight, in the data's units
         X = self._learn_schema(X, sample_weight)
         rows, weights = self._weighted_rows(X, sample_weight, FEW, least=2)
         conditions = self._learn_conditions(len(X), rows, condition)
@@ -92,7 +91,7 @@ class Autoencoder(Mirrored):
         else:
             self._set_weights(before)
             X = self.scaled(X)
-        # What the network reads, to learn from and to watch
+        # Network inputs for training and validation
         self._check_reach(X)
         given = self._examples(X, weights, **conditions).in_content_order()
         examples, watched = self._divided(given, self._watched(validation_data))
@@ -106,15 +105,15 @@ class Autoencoder(Mirrored):
         return self
 
     def _learn_conditions(self, n: int, rows: Any, condition: Any) -> dict[str, Any]:
-        """The conditions of these `rows` out of the n given, once it is known which there are: here, none."""
+        """Return the conditions of `rows` out of n as keyword arguments of `_examples`: none here."""
         return {}
 
     def _watched(self, validation_data: Any) -> Examples | None:
-        """Rows that the user gives to watch the loss on."""
+        """Return the user's validation rows."""
         if isinstance(validation_data, tuple):
             raise ValueError(
-                f"{type(self).__name__}: expected validation_data=rows (M, D), which are their own targets, got a "
-                f"tuple of {len(validation_data)}. Leave the targets out."
+                f"{type(self).__name__}: expected validation_data=rows (M, D), got a "
+                f"tuple of {len(validation_data)}. Leave the targets out: the rows are their own targets."
             )
         return None if validation_data is None else Examples(self._check_targets(validation_data))
 
@@ -126,8 +125,8 @@ class Autoencoder(Mirrored):
         sample_weight: Any = None,
         **condition: Any,
     ) -> Self:
-        """Go on for one epoch over X (N, D); start where there is nothing yet. sample_weight (N,): how much each row
-        counts beside the others of this call, as in `fit`."""
+        """Train for one epoch on X (N, D), starting from new weights in the first call. sample_weight (N,): weights
+        relative to the other rows of this call, as in `fit`."""
         first = not hasattr(self, "network_")
         if first:
             self.settle()
@@ -157,18 +156,18 @@ class Autoencoder(Mirrored):
 
     def _read(self, X: Any) -> np.ndarray:
         Z = super()._read(X)
-        if isinstance(X, np.ndarray) and X.dtype.kind in "iu":  # pixels of 0 to 255, not yet scaled
+        if isinstance(X, np.ndarray) and X.dtype.kind in "iu":  # unscaled pixels, 0 to 255
             self._check_reach(Z)
         return Z
 
     def _check_targets(self, X: Any) -> np.ndarray:
-        """X, checked as rows that reconstructions are compared with, on the network's scale."""
+        """Return X on the network's scale, checked as targets of a reconstruction."""
         Z = self._read(X)
         self._check_reach(Z)
         return Z
 
     def _with_condition(self, Z: np.ndarray) -> np.ndarray:
-        """What the network reads of rows on its scale."""
+        """Return the network's input for scaled rows."""
         return Z
 
     def _examples(
@@ -178,7 +177,7 @@ class Autoencoder(Mirrored):
         return Examples(inputs, None if inputs is Z else Z, weights)
 
     def training_data(self, X: np.ndarray) -> tuple[Any, ...]:
-        """(inputs, targets) of checked rows X (N, D) on the device, as the trainer takes them."""
+        """Return (inputs, targets) of checked rows X (N, D) as device arrays for the trainer."""
         inputs, targets, _ = self._examples(self.scaled(X))
         return self._to_device(inputs), self._to_device(targets)
 
@@ -188,12 +187,12 @@ class Autoencoder(Mirrored):
                 layer.learn_means(examples.inputs, examples.weights)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
-        """The reconstructions (N, D) of codes X (N, K); of a table with words its cells, numbers and words."""
+        """Return the reconstructions (N, D) of codes X (N, K); for a table with text its cells, numbers and text."""
         reconstruction = self.unscaled(self._run(self._check_codes(X), self._n_encoder, None))
         return self._as_cells(reconstruction)
 
     def error_as_read(self, Z: np.ndarray) -> np.ndarray:
-        """The mean squared error (N,) of rows as the network reads them, on its scale."""
+        """Return the mean squared error (N,) of rows Z on the network's scale."""
         return squared_error(Z, self._run(Z, 0, None), "row")
 
     def _check_codes(self, X: Any) -> np.ndarray:
@@ -203,18 +202,18 @@ class Autoencoder(Mirrored):
         )
 
     def reconstruct(self, X: Any) -> np.ndarray:
-        """inverse_transform(transform(X)), (N, D); an array where X is what table_encoder_ made of a table."""
+        """Return inverse_transform(transform(X)), (N, D); an array if X is the output of table_encoder_."""
         reconstruction = self.unscaled(self._run(self._read(X), 0, None))
         return reconstruction if self._is_encoded(X) else self._as_cells(reconstruction)
 
     def reconstruction_error(self, X: Any, per: str = "row", **condition: Any) -> np.ndarray:
-        """Squared error between X and its reconstruction: the mean per row (N,), per feature (D,), or each element
-        (N, D), for per="row", "feature" or "element". Of images (N, C, H, W) a pixel is a feature: (C, H, W)."""
+        """Return the squared error of the reconstruction: the mean per row (N,) or feature (D,), or of each element
+        (N, D), for per="row", "feature" or "element". For images (N, C, H, W) the features are the pixels (C, H, W)."""
         return reconstruction_errors(self, self._check_X(X), per, **condition)
 
     def evaluate(self, X: Any, *, sample_weight: Any = None) -> dict[str, float]:
-        """{"loss": the training loss, "mse": the mean squared error} over X (N, D), of which row n counts
-        sample_weight[n] times; where columns are scaled also "scaled_mse", on the scale of the loss."""
+        """Return {"loss": the training loss, "mse": the mean squared error} on X (N, D), weighted by sample_weight
+        (N,). If columns are scaled there is also "scaled_mse", the error on the scale of the loss."""
         X = self._check_X(X)
         rows, weights = self._weighted_rows(X, sample_weight)
         batch_size = self.resolved_batch_size(len(X))
@@ -228,5 +227,5 @@ class Autoencoder(Mirrored):
         return {"loss": loss, **errors}
 
     def score(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> float:
-        """Minus the loss over X: higher is better, as scikit-learn's model selection expects."""
+        """Return the negative loss on X: higher is better, as scikit-learn's model selection expects."""
         return -self.evaluate(X, sample_weight=sample_weight)["loss"]

@@ -1,4 +1,4 @@
-"""Bottlenecks: what an autoencoder's code has to pass, in training and in use."""
+"""Bottlenecks: layers that constrain an autoencoder's code, in training and inference."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from nanoae.engine.optim import Adam
 
 @configurable
 class TopK(Layer):
-    """y = x · mask, mask = 1 for the k largest of each row, else 0: a code of k units out of K, the best for each row.
+    """y = x · mask, with mask = 1 for the k largest values of each row, else 0.
 
     Sparse by construction instead of by a penalty (Makhzani & Frey 2013, "k-sparse autoencoders", where x is linear).
 
-    k         units that stay, 1 .. K
-    alpha     >= 1: outside training round(alpha k) stay; the paper found a few more than in training to be better
+    k         number of units kept, 1 .. K
+    alpha     >= 1: inference keeps round(alpha k) units; the paper found slightly more than in training to work better
 
-    Backward  dx = dy · mask: where no two are equal, a small change of x leaves the mask as it is
+    Backward  dx = dy · mask: without ties, a small change of x does not change the mask
     """
 
     bounds: ClassVar = {"k": "[1, inf)", "alpha": "[1, inf)"}
@@ -51,11 +51,11 @@ class TopK(Layer):
 
 @configurable
 class Gaussian(Noisy):
-    """z ~ N(mu, e^logvar): a code that is a distribution, the bottleneck of the variational autoencoder.
+    """z ~ N(mu, e^logvar): a stochastic code, the bottleneck of the variational autoencoder.
 
-    Training:  z = mu + e^(logvar / 2) · noise,  noise ~ N(0, 1). Else z = mu. logvar is the log of the *variance*.
+    In training  z = mu + e^(logvar / 2) · noise,  noise ~ N(0, 1). Otherwise z = mu. logvar is the log *variance*.
 
-    `penalty`, what the code pays for telling x from the rest, in nats (Kingma & Welling 2014, appendix B):
+    `penalty` is the KL divergence from the prior, in nats (Kingma & Welling 2014, appendix B):
 
         P = beta_t Σ_j max(free_bits, 1/N Σ_n KL[n, j])
         KL = KL(N(mu, e^logvar) ‖ N(0, 1)) = (mu² + e^logvar - 1 - logvar) / 2
@@ -63,34 +63,34 @@ class Gaussian(Noisy):
     Shapes     x = [mu, logvar] (N, 2 K)    z, noise (N, K)
 
     beta       >= 0: above 1 for fewer, more independent units (Higgins 2017), below for sharper reconstructions
-    warm_up    steps in which beta_t rises to beta, beta_t = beta · min(1, t / warm_up): at first the decoder learns
-               what the code is good for, else units can give up at once (Bowman 2016)
-    free_bits  >= 0, nats that each unit has free on the batch's mean: less is not rewarded (Kingma 2016)
+    warm_up    number of steps in which beta_t rises to beta, beta_t = beta · min(1, t / warm_up): the decoder first
+               learns to use the code, else units can collapse to the prior (Bowman 2016)
+    free_bits  >= 0, nats per unit: a batch mean of the KL below this is not reduced further (Kingma 2016)
 
     Backward   dmu     = dz                              + beta_t / N · mu
                dlogvar = dz · noise · e^(logvar / 2) / 2 + beta_t / N · (e^logvar - 1) / 2
-               the second terms without the units whose mean KL is below free_bits: there P is constant
-               (for logvar above 20, which a table that was not scaled can cause, see `Ops.gaussian_kl`)
+               the second terms are 0 for units whose mean KL is below free_bits, since P is constant there
+               (see `Ops.gaussian_kl` for logvar above 20, which unscaled data can cause)
     """
 
     bounds: ClassVar = {"beta": "[0, inf)", "warm_up": "[0, inf)", "free_bits": "[0, inf)"}
-    inputs_per_unit = 2  # the layer before it gives mu and logvar
+    inputs_per_unit = 2  # mu and logvar
 
     beta: float = 1.0
     warm_up: float = 0
     free_bits: float = 0.0
 
     def code_prior(self, k: int) -> Mixture:
-        """Where codes of k numbers are to be found: N(0, I)."""
+        """Return the prior of codes of k numbers: N(0, I)."""
         return Mixture.standard(k)
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_shape(
             len(in_shape) == 1 and in_shape[0] % 2 == 0,
             "[mu, logvar] of shape (N, 2 K)",
-            "For a code of K numbers end the encoder in Linear(2 K).",
+            "End the encoder in Linear(2 K) for a code of K numbers.",
         )
-        # The steps done, t, and beta_t are kept, advanced and used on the device: so a captured step can be replayed.
+        # The step count t and beta_t live on the device, so that a captured step can advance them.
         self.state["t"] = self.ops.zeros(1, self.dtype)
         self.t = self.state["t"].reshape(())
         self.beta_t = self.ops.add_inplace(self.ops.zeros((), self.dtype), self.beta)
@@ -100,7 +100,7 @@ class Gaussian(Noisy):
         return self.ops.normal(self.generator, out=noise)
 
     def raise_beta(self) -> None:
-        """A step more of the warm-up."""
+        """Advance the warm-up by one step."""
         if self.warm_up and not self.frozen:
             self.ops.add_inplace(self.t, 1.0)
             self.ops.multiply(self.t, self.beta / self.warm_up, out=self.beta_t)
@@ -131,30 +131,30 @@ class Gaussian(Noisy):
 
 @configurable
 class Adversarial(Noisy):
-    """y = x, and the codes of all the data together are to be as if drawn from a prior (Makhzani 2015).
+    """y = x; the distribution of all codes is trained to match a prior (Makhzani 2015, adversarial autoencoders).
 
-    A second network, the discriminator d, is shown codes h and draws z of the prior, and learns to tell which is which;
-    s(d) = 1 / (1 + e⁻ᵈ) is the chance that it gives for "of the prior". The encoder learns to mislead it:
+    A second network, the discriminator d, receives codes h and samples z of the prior and learns to distinguish them;
+    s(d) = 1 / (1 + e⁻ᵈ) is its probability for "from the prior". The encoder learns to mislead it:
 
         min over the encoder, max over d,  of  V = E[log s(d(z))] + E[log(1 - s(d(h)))]
 
-    Of one and the same V the discriminator goes uphill and the encoder downhill. So its gradient is the one that comes
-    back through d, reversed:  dV/dh = -s(d) dd/dh  is what it subtracts, while d minimises -V, a BCE. At d's best
-    answer V is the Jensen-Shannon divergence of the two distributions (up to constants), 0 where they are equal.
-    Where d is sure of a code, s(d) is near 0 and so is that gradient; the encoder minimises -log s(d(h)) instead, which
-    has the same sign and the same end, and is steep there (Goodfellow 2014, section 3):
+    The discriminator ascends V and the encoder descends it: d minimises -V, a BCE, and the encoder receives the
+    gradient dV/dh = -s(d) dd/dh through d. For the optimal d, V is the Jensen-Shannon divergence of the two
+    distributions (up to constants), with its minimum where they are equal. Where d rejects a code with confidence, s(d)
+    and this gradient vanish, so the encoder minimises -log s(d(h)) instead, which has the same fixed point and a
+    gradient of the same sign that does not vanish there (Goodfellow 2014, section 3):
 
         P  = -weight / N Σ_n log s(d(h[n])) = weight / N Σ_n softplus(-d(h[n]))
 
-    prior          a Mixture, or None: N(0, I)
-    weight         >= 0, of P beside the reconstruction's loss: it is about 0.7 weight when the two are alike
+    prior          a Mixture, or None for N(0, I)
+    weight         >= 0, of P relative to the reconstruction loss: P is about 0.7 weight when codes and prior match
     hidden         widths of the discriminator's hidden layers (LeakyReLU)
-    learning_rate  of its own Adam, which takes one step, on the same codes, for each step of the autoencoder. beta1 is
-                   0.5, as for all games (Radford 2016); the autoencoder does well with Adam(beta1=0.5), too
+    learning_rate  of the discriminator's Adam, which takes one step on the same codes per step of the autoencoder, with
+                   beta1 = 0.5, as is usual for GANs (Radford 2016); Adam(beta1=0.5) suits the autoencoder, too
 
-    Backward   dx = dy + weight / N · dd/dhᵀ (s(d) - 1), which the discriminator's own backward gives. Its parameters
-               are no part of theta, but of this layer's state. With frozen noise it does not learn: P is then a
-               function of x alone, as a gradient check needs it.
+    Backward   dx = dy + weight / N · dd/dhᵀ (s(d) - 1), from the discriminator's backward. Its parameters belong to
+               this layer's state, not to theta. With frozen noise it is not trained, so that P is a function of x
+               alone, as a gradient check requires.
     """
 
     bounds: ClassVar = {"weight": "[0, inf)"}
@@ -167,16 +167,16 @@ class Adversarial(Noisy):
     def __post_init__(self) -> None:
         if self.prior is not None and not isinstance(self.prior, Mixture):
             raise ValueError(
-                f"Adversarial: expected prior=None, which is N(0, I), or a Mixture, got {self.prior!r}."
+                f"Adversarial: expected prior=None, for N(0, I), or a Mixture, got {self.prior!r}."
             )
 
     def code_prior(self, k: int) -> Mixture:
-        """Where codes of k numbers are to be found."""
+        """Return the prior of codes of k numbers."""
         return self.prior or Mixture.standard(k)
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         wanted = in_shape[:1] if self.prior is None else (len(self.prior.means[0]),)
-        self.check_shape(in_shape == wanted, f"codes of shape {batch_of(wanted)}, the prior's")
+        self.check_shape(in_shape == wanted, f"codes of the prior's shape {batch_of(wanted)}")
         self.draw_codes = self.code_prior(in_shape[0]).sampler(self.ops, self.dtype)
         layers: list[Layer] = [
             layer for width in self.hidden for layer in (Linear(width), LeakyReLU(0.2))
@@ -188,7 +188,7 @@ class Adversarial(Noisy):
         self.state["discriminator"] = d.theta
         self.loss = BCE().build(self.ops, self.dtype)
         self.optimizer = Adam(self.learning_rate, beta1=0.5).build(self.ops, d.theta)
-        # t and the rate are in the device's memory: so a step can be recorded.
+        # t and the rate live in device memory, so that a step can be recorded.
         self.optimizer.t = self.ops.zeros((), "int64")
         self.optimizer.rate = self.ops.add_inplace(
             self.ops.zeros((), "float64"), self.learning_rate

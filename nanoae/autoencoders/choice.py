@@ -1,4 +1,4 @@
-"""Choices: which token a decoder of text takes, by the scores of all."""
+"""Choices: how a text decoder selects the next token from the scores of all tokens."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-Choice = Callable[[np.ndarray], np.ndarray]  # scores (N, V) -> token numbers (N,)
+Choice = Callable[[np.ndarray], np.ndarray]  # scores (N, V) -> token indices (N,)
 
 
 def greedy(scores: np.ndarray) -> np.ndarray:
@@ -14,7 +14,7 @@ def greedy(scores: np.ndarray) -> np.ndarray:
 
 
 def sampler(temperature: float, rng: np.random.Generator) -> Choice:
-    """Draws from softmax(scores / temperature): the largest of scores / temperature + Gumbel noise (Gumbel 1954)."""
+    """Sample from softmax(scores / temperature): argmax of scores / temperature + Gumbel noise (Gumbel 1954)."""
 
     def draw(scores: np.ndarray) -> np.ndarray:
         better = (scores - scores.max(axis=1, keepdims=True)) / max(temperature, 1e-9)

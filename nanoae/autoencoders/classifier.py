@@ -17,22 +17,22 @@ from nanoae.data.labels import class_labels
 from nanoae.engine.losses import Loss, SoftmaxCrossEntropy
 from nanoae.spelling import did_you_mean
 
-FEW = 20  # labelled rows from which there is a word about many classes
+FEW = 20  # labelled rows from which many classes cause a warning
 
 
 @estimator
 class StackedClassifier(StackedPredictor):
-    """A deep network with a softmax on top, pretrained as a stack of autoencoders on all rows, labelled or not.
+    """A deep network with a softmax output, pretrained as a stack of autoencoders on labelled and unlabelled rows.
 
-    Callbacks are called in the pretraining, too, with row["layer"] = 1, 2, ...
+    Callbacks are also called during pretraining, with row["layer"] = 1, 2, ...
 
-    Labels are whole numbers, truth values or texts, all of one kind. A row has none where y is -1, NaN, None, NA,
-    masked (numpy.ma), or an empty text; `score` and `evaluate` leave such rows out. scikit-learn's metrics do not:
-    scoring="accuracy" counts them as wrong, so a search over such rows goes by `score`, scoring=None. Only -1 and 1
-    with no others are two classes, which a warning tells; call a class -1 otherwise.
+    Labels are integers, booleans or strings, all of one type. A row is unlabelled if y is -1, NaN, None, NA, masked
+    (numpy.ma) or an empty string; `score` and `evaluate` ignore such rows. scikit-learn's metrics do not:
+    scoring="accuracy" counts them as wrong, so use scoring=None, which calls `score`, in searches over such rows. If
+    all labels are -1 or 1, both are classes, and a warning says so; otherwise rename a class that is called -1.
 
-    After fit: classes_ (K,), network_, history_ (the cross-entropy), pretrain_history_ (of each layer's autoencoder, a
-    list), n_features_in_, interrupted_. `transform` gives the last hidden layer.
+    Attributes after fit: classes_ (K,), network_, history_ (the cross-entropy), pretrain_history_ (a list, one history
+    per layer), n_features_in_, interrupted_. `transform` returns the last hidden layer.
     """
 
     _kind = "classifier"
@@ -42,8 +42,8 @@ class StackedClassifier(StackedPredictor):
     class_weight: Any = parameter(
         None,
         Kind(),
-        "the weight of each class, once the layers are pretrained: {class: weight}, 1 for those not named; "
-        '"balanced": N / (K · the rows of its class), so that all classes count alike; None: 1',
+        "class weights after pretraining: {class: weight}, 1 for classes not listed; "
+        '"balanced": N / (K · the rows of its class), so that all classes count equally; None: 1',
     )
 
     def _n_outputs(self) -> int:
@@ -72,7 +72,7 @@ class StackedClassifier(StackedPredictor):
         self._class_weights = self._weights_of_classes(self._targets(y), weights)
 
     def _weights_of_classes(self, t: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:
-        """How much a row of each class counts, (K,), given the rows' class numbers t (N,); None: all alike."""
+        """Return the weight of a row of each class (K,), given class indices t (N,); None if all are equal."""
         name = type(self).__name__
         classes = self.classes_.tolist()
         given = self.class_weight
@@ -80,7 +80,7 @@ class StackedClassifier(StackedPredictor):
             return None
         if isinstance(given, str) and given == "balanced":
             count = np.bincount(t, weights, minlength=len(classes))
-            count[count == 0] = 1  # of a class with no rows in a fit that goes on
+            count[count == 0] = 1  # classes without rows in a warm start
             return count.sum() / (len(classes) * count)  # type: ignore[no-any-return]
         if not isinstance(given, dict):
             hint = did_you_mean(given, ["balanced"])
@@ -112,22 +112,22 @@ class StackedClassifier(StackedPredictor):
             got = np.unique(y[unknown]).tolist()
             raise ValueError(
                 f"{type(self).__name__}: expected labels out of {self.classes_.tolist()}, got {got}. "
-                "A fit with warm_start=False learns others."
+                "Fit with warm_start=False to learn new labels."
             )
         return np.searchsorted(self.classes_, y)  # type: ignore[no-any-return]
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """The probability of each class (N, K), in the order of classes_."""
+        """Return the class probabilities (N, K), in the order of classes_."""
         return self._predicted(X)
 
     def predict(self, X: Any) -> np.ndarray:
-        """The most probable class of each row (N,)."""
+        """Return the most probable class of each row (N,)."""
         best = self._predicted(X).argmax(axis=1)
         return self.classes_[best]  # type: ignore[no-any-return]
 
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
-        """{"loss": the cross-entropy, "error": the share of wrong classes} over the labelled rows of X (N, D), of which
-        row n counts sample_weight[n] times."""
+        """Return {"loss": the cross-entropy, "error": the error rate} on the labelled rows of X (N, D), weighted by
+        sample_weight (N,)."""
         X, y, weights = self._with_labels(X, y, sample_weight)
         p = self._predicted(X).astype(np.float64)
         t = self._targets(y)
@@ -140,6 +140,6 @@ class StackedClassifier(StackedPredictor):
         }
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """The share of the labelled rows whose class is predicted."""
+        """Return the accuracy on the labelled rows."""
         X, y, weights = self._with_labels(X, y, sample_weight)
         return float(np.average(self.predict(X) == y, weights=weights))

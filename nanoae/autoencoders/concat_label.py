@@ -1,4 +1,4 @@
-"""ConcatLabel: a label beside the input and the code, so that the code need not hold it (Sohn 2015, the CVAE)."""
+"""ConcatLabel: append a label to the input and the code, so that the code need not encode it (Sohn 2015, the CVAE)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from nanoae.engine.layers import Layer
 
 
 class ConcatLabel(Layer):
-    """The network's first layer: from rows x = [example, c], laid flat, to what the encoder sees, the two joined.
+    """First layer of a conditional network: map flat rows x = [example, c] to the encoder's input.
 
-    shape    of an example: (D,), or (C, H, W), where c becomes channels, each of one value
-    n        the numbers in c, which is 1 for the row's label and 0 for the others
+    shape    shape of an example: (D,), or (C, H, W), where each number of c becomes a constant channel
+    n        length of the one-hot label c
 
     Shapes   x (N, D + n)    y (N, D + n), or (N, C + n, H, W)
 
-    Backward  dx = [dy of the example, Σ over pixels of dy of c]; c is used again, by `ConcatSharedLabel`, which leaves
-              its share in `extra_grads`
+    Backward  dx = [dy of the example, Σ over pixels of dy of c]; `ConcatSharedLabel`, which also uses c, adds its term
+              through `extra_grads`
     """
 
     c = ThreadLocal()
@@ -71,7 +71,7 @@ class ConcatLabel(Layer):
 
 @configurable
 class ConcatSharedLabel(Layer):
-    """y = [x, c], c the condition that `source` met in the same forward.
+    """y = [x, c] with the condition c that `source` read in the same forward.
 
     Shapes    x (N, K)    c (N, n)    y (N, K + n)
 

@@ -1,9 +1,9 @@
-"""Corruption: noise on the input, in training only; the target stays clean. What undoes it is a denoising autoencoder.
+"""Corruption: noise on the input in training, with clean targets, as in a denoising autoencoder.
 
-To give x back from a damaged x, the network must know which inputs are likely: the code learns the shape of the data
-instead of the identity (Vincent 2010, "Stacked denoising autoencoders"). At `transform` nothing is corrupted.
+To reconstruct x from a corrupted x, the network must learn which inputs are likely: the code learns the structure of
+the data instead of the identity (Vincent 2010, "Stacked denoising autoencoders"). `transform` does not corrupt.
 
-Each is a layer: with the noise given, y is a function of x, and backward its derivative.
+Each corruption is a layer: for fixed noise, y is a function of x, and backward is its derivative.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from nanoae.engine.layers import Dropout, Noisy
 
 @configurable
 class GaussianNoise(Noisy):
-    """Training: y = x + std · noise,  noise ~ N(0, 1), cut to [low, high] where `clip` says so. Else y = x.
+    """In training y = x + std · noise,  noise ~ N(0, 1), clipped to [low, high] if `clip` is given. Otherwise y = x.
 
     std     >= 0, in units of the data
     clip    None, or (low, high): y = min(max(x + std · noise, low), high)
 
-    Backward  dx = dy, and 0 where y was cut
+    Backward  dx = dy, and 0 where y was clipped
     """
 
     bounds: ClassVar = {"std": "[0, inf)"}
@@ -62,11 +62,11 @@ class GaussianNoise(Noisy):
 
 @configurable
 class MaskingNoise(Dropout):
-    """Training: y = x · mask, mask = 0 with probability p, else 1;  dx = dy · mask. Else y = x.
+    """In training y = x · mask, mask = 0 with probability p, else 1;  dx = dy · mask. Otherwise y = x.
 
-    Dropout without the factor 1 / (1 - p): what is left is as it was, and what is missing has to be found.
+    Dropout without the factor 1 / (1 - p): the remaining elements keep their values.
 
-    p       the share of the elements set to 0, in [0, 1)
+    p       probability of setting an element to 0, in [0, 1)
     """
 
     p: float = 0.3
@@ -77,11 +77,11 @@ class MaskingNoise(Dropout):
 
 @configurable
 class SaltAndPepper(Dropout):
-    """Training: y = x · mask + s · (1 - mask), mask = 0 with probability p, else 1, and s = low or high, as a fair coin
-    falls;  dx = dy · mask. Else y = x.
+    """In training y = x · mask + s · (1 - mask), mask = 0 with probability p, else 1, and s = low or high with equal
+    probability;  dx = dy · mask. Otherwise y = x.
 
-    p           the share of the elements that are struck, in [0, 1)
-    low, high   pepper and salt: the ends of the data's range
+    p           probability of replacing an element, in [0, 1)
+    low, high   pepper and salt: minimum and maximum of the data
     """
 
     p: float = 0.3

@@ -1,4 +1,4 @@
-"""Variational: what estimators with a Gaussian bottleneck share: a bound of log p(x), and how it is trained."""
+"""Variational: base of estimators with a Gaussian bottleneck: a lower bound of log p(x) and its training."""
 
 from __future__ import annotations
 
@@ -23,29 +23,28 @@ from nanoae.training.costs import elements
 from nanoae.training.evaluation import rows_at_a_time
 from nanoae.training.loop import Trainer
 
-# variance over the data of a unit's mean, above which it tells something (Burda 2016)
-ACTIVE = 0.01
+ACTIVE = 0.01  # a unit is active if its mean varies over the data by more than this variance (Burda 2016)
 
 
 @estimator
 class Variational(NetworkEstimator):
-    """A network whose code comes out of a Gaussian, and whose loss is -log p(x|z) in nats, averaged over rows."""
+    """A network with a Gaussian code, whose loss is -log p(x|z) in nats, averaged over rows."""
 
     _: KW_ONLY
     beta: float = parameter(
         1.0,
         Number(),
-        "weight of the KL divergence: a smaller one gives codes that carry more information",
+        "weight of the KL divergence; smaller values give codes that carry more information",
     )
     warm_up: float = parameter(
         0.0,
         Number(),
-        "epochs in which that weight rises from 0 to beta; fractions of an epoch count, too",
+        "epochs in which the KL weight rises from 0 to beta; may be fractional",
     )
     free_bits: float = parameter(
         0.0,
         Number(),
-        "nats of KL that cost nothing in each unit of the code, on the mean of a batch",
+        "nats of KL per code unit, averaged over a batch, that are not penalised",
     )
 
     @property
@@ -59,7 +58,7 @@ class Variational(NetworkEstimator):
     def new_trainer(self, rows: Any, epochs: int, falling: bool = False) -> Trainer:
         trainer = super().new_trainer(rows, epochs, falling)
         self._gaussian.warm_up = self.as_built.warm_up * math.ceil(rows / trainer.batch_size)
-        # weak, for the trainer is this estimator's, not the reverse
+        # A weak reference, since the estimator owns the trainer
         measure: Any = weakref.WeakMethod(self._validation_loss)
         trainer.measure = lambda *data, **extra: measure()(*data, **extra)
         return trainer
@@ -82,13 +81,12 @@ class Variational(NetworkEstimator):
     def _bound(
         self, inputs: np.ndarray, targets: np.ndarray, importance_samples: int | None
     ) -> np.ndarray:
-        """A lower bound of log p(targets) in nats for each row of the network's inputs (N,).
+        """Return a lower bound of log p(targets) in nats for each row of the network's inputs (N,).
 
-        importance_samples   None: the ELBO, with one sample of z a row and the KL in closed form. K: the importance
+        importance_samples   None: the ELBO, with one sample of z per row and the KL in closed form. K: the importance
                              weighted bound (Burda 2016), log 1/K Σ_k p(x|z_k) p(z_k) / q(z_k|x), which grows with K
 
-        The noise of a row follows from random_state and the row itself: a score is always the same, whatever rows stand
-        beside it.
+        A row's noise is seeded by random_state and the row itself, so its score does not depend on the other rows.
         """
         if importance_samples is None:
             return self._elbo(inputs, targets)[0]
@@ -103,7 +101,7 @@ class Variational(NetworkEstimator):
     def _elbo(
         self, inputs: np.ndarray, targets: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(ELBO, log p(x|z), KL) for each row, (N,) each."""
+        """Return (ELBO, log p(x|z), KL) of each row, (N,) each."""
         to_numpy = self.network_.ops.to_numpy
         likelihoods = []
         divergences = []
@@ -117,7 +115,7 @@ class Variational(NetworkEstimator):
     def _terms(
         self, inputs: np.ndarray, targets: np.ndarray, samples: int
     ) -> Iterator[tuple[Array, Array, Array]]:
-        """For blocks of rows with S samples z of q(z|x) each, on the device:
+        """For blocks of rows, with S samples z of q(z|x) per row, yield device arrays:
 
         log p(x|z) (N, S),   KL(q(z|x) ‖ N(0, I)) (N,),   log p(z) - log q(z|x) = Σ (noise² + logvar - z²) / 2  (N, S)
         """
@@ -148,10 +146,10 @@ class Variational(NetworkEstimator):
             )
 
     def _repeat(self, samples: int) -> None:
-        """What the encoder's layers remember of each row for the decoder's, `samples` times: here, nothing."""
+        """Repeat what encoder layers keep per row for decoder layers `samples` times: nothing here."""
 
     def _noise(self, rows: np.ndarray, samples: int) -> np.ndarray:
-        """N(0, 1) of shape (N, S, K), each row's from its own content: the same in any company, on any backend."""
+        """Return N(0, 1) noise (N, S, K), seeded by each row's content: independent of other rows and the backend."""
         seed = self.as_built.random_state
         seed = int(seed) if isinstance(seed, (int, np.integer)) else 0
         shape = samples, self.code_size_
@@ -163,13 +161,13 @@ class Variational(NetworkEstimator):
 
 
 def costs_of_rows(loss: Loss, y: Array, t: Array) -> Array:
-    """weight · what each row costs, summed over its features, (N,)."""
+    """Return weight · the loss of each row, summed over its features, (N,)."""
     costs = elements(loss, y, t).reshape(len(y), -1)
     return loss.weight * costs.sum(axis=1)
 
 
 def active_units(codes: np.ndarray, weights: np.ndarray | None) -> int:
-    """How many units of codes (N, K) vary over the rows by more than ACTIVE."""
+    """Return the number of units of codes (N, K) whose variance over the rows exceeds ACTIVE."""
     mean = np.average(codes.astype(np.float64), axis=0, weights=weights)
     variance = np.average((codes - mean) ** 2, axis=0, weights=weights)
     return int((variance > ACTIVE).sum())

@@ -1,4 +1,4 @@
-"""Examples: the rows that a network learns from, or is watched on, and how a trainer is given their weights."""
+"""Examples: rows for training or validation, and how a trainer applies their weights."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from nanoae.training.loop import Trainer
 
 
 class Examples(NamedTuple):
-    """Rows, what they are to become, and how much each counts.
+    """Inputs, targets and weights of N rows.
 
     inputs    (N, ...), as the network reads them
     targets   (N, ...); None: the inputs
-    weights   (N,); None: all rows count alike
+    weights   (N,); None: all rows count equally
     """
 
     inputs: Any
@@ -30,7 +30,7 @@ class Examples(NamedTuple):
     weights: np.ndarray | None = None
 
     def take(self, rows: slice | np.ndarray) -> Examples:
-        """These rows of all three."""
+        """Select rows of all three."""
         return Examples(*(None if table is None else table[rows] for table in self))
 
     def in_content_order(self) -> Examples:
@@ -39,7 +39,7 @@ class Examples(NamedTuple):
 
 
 def weigh(trainer: Trainer, loss: Loss, examples: Examples) -> Any:
-    """Have the trainer count each row as often as its weight says. Returns the targets that it needs for that."""
+    """Make the trainer weight the rows; return the targets that it needs for that."""
     X, t, weights = examples
     trainer.loss = loss
     trainer.weights = None
@@ -61,7 +61,7 @@ def weigh(trainer: Trainer, loss: Loss, examples: Examples) -> Any:
 
 
 def in_the_loss_alone(trainer: Trainer, loss: Loss) -> bool:
-    """Whether a row counts nowhere but in its own loss: not in a penalty, a batch's statistics, a Fisher matrix."""
+    """Return True if a row affects its own loss only: no penalty, batch statistics or Fisher matrix."""
     beyond = (BatchNorm, Penalty, Gaussian, Adversarial)
     if any(isinstance(layer, beyond) for layer in trainer.network.layers):
         return False
@@ -69,10 +69,10 @@ def in_the_loss_alone(trainer: Trainer, loss: Loss) -> bool:
 
 
 def terms(loss: Loss, targets: np.ndarray) -> np.ndarray:
-    """How many terms of the sum each row of targets (N, D) has, (N,), if they count in the factor before it."""
+    """Return the number of known targets of each row of targets (N, D), if the loss averages over them; else ones."""
     if not isinstance(loss, Masked) or loss.reduction != "mean":
         return np.ones(len(targets))
     widths = getattr(loss.inner, "blocks", (1,) * targets.shape[1])
-    first = np.cumsum([0, *widths[:-1]])  # a column's first place tells whether it is known
+    first = np.cumsum([0, *widths[:-1]])  # a column is known if its first element is
     known = ~np.isnan(targets[:, first])
     return known.sum(axis=1)  # type: ignore[no-any-return]

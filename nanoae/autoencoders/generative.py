@@ -1,4 +1,4 @@
-"""Generative: new examples out of codes that were drawn, mixed, or changed in one place."""
+"""Generative: new examples from sampled, interpolated or perturbed codes."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from nanoae.data.matrix import as_numbers
 
 
 class Generative(NetworkEstimator):
-    """What an autoencoder can draw. For a conditional one every method takes condition=, a label or one for each row.
+    """Sampling methods of autoencoders. In conditional models every method takes condition=, a label or one per row.
 
-    prior_   the Mixture that codes are drawn from: the bottleneck's prior, N(0, I) for a Gaussian, or what `fit_prior`
-             found
+    prior_   the Mixture that codes are sampled from: the bottleneck's prior, N(0, I) for a Gaussian, or the result of
+             `fit_prior`
     """
 
     prior_: Mixture | None
 
     def inverse_transform(self, X: Any) -> np.ndarray:
-        """What codes X (N, K) stand for."""
+        """Decode codes X (N, K)."""
         raise NotImplementedError
 
     def fit_prior(
@@ -35,9 +35,9 @@ class Generative(NetworkEstimator):
         random_state: Any = 0,
         **condition: Any,
     ) -> Self:
-        """Learn where the codes of X (N, D) lie: a mixture of Gaussians that `sample` draws from, from now on.
+        """Fit a mixture of Gaussians to the codes of X (N, D), as the prior that `sample` draws from.
 
-        A plain autoencoder has no other prior. A variational one has, but its codes do not fill that quite.
+        A plain autoencoder has no other prior. A variational one has, but its codes do not match it exactly.
         """
         codes = self._encode(X, **condition)
         self.prior_ = Mixture.fit(
@@ -52,7 +52,7 @@ class Generative(NetworkEstimator):
         temperature: float = 1.0,
         **condition: Any,
     ) -> np.ndarray:
-        """n new examples (n, D), decoded from codes drawn from `prior_`.
+        """Return n new examples (n, D), decoded from codes sampled from `prior_`.
 
         temperature   >= 0, multiplies the standard deviation of the codes: below 1 for more typical examples
         """
@@ -63,8 +63,8 @@ class Generative(NetworkEstimator):
         return self.inverse_transform(codes, **condition)
 
     def interpolate(self, a: Any, b: Any, steps: int = 10, **condition: Any) -> np.ndarray:
-        """The way from a to b, both (D,), straight through the code: (steps, D), its ends their reconstructions.
-        From rows a, b (N, D): (N, steps, D), a condition= for each row being that of its whole way."""
+        """Decode `steps` points on the line between the codes of a and b, both (D,): (steps, D), from the
+        reconstruction of a to that of b. For rows a, b (N, D): (N, steps, D), with one condition= per row."""
         name = type(self).__name__
         Whole().check(name, "steps", steps)
         a = as_numbers(a, name)
@@ -94,8 +94,8 @@ class Generative(NetworkEstimator):
         steps: int = 11,
         **condition: Any,
     ) -> np.ndarray:
-        """What one number of the code does: examples (steps, D) as it goes from -span to span of the prior's standard
-        deviations around its mean; the others stay at those of x (D,), or at the prior's mean."""
+        """Decode examples (steps, D) in which one code dimension goes from -span to span standard deviations of the
+        prior around its mean. The other dimensions keep the code of x (D,), or the prior's mean."""
         name = type(self).__name__
         Whole().check(name, "steps", steps)
         Whole(0).check(name, "dimension", dimension)
@@ -114,9 +114,9 @@ class Generative(NetworkEstimator):
         return self.inverse_transform(codes, **condition)
 
     def manifold(self, n: int = 20, **condition: Any) -> np.ndarray:
-        """The plane of codes of two numbers as n x n examples (n · n, D), at the quantiles (i - 1/2) / n of the prior's
-        normal distribution: as much of it between any two neighbours. The first is at the top left."""
-        from statistics import NormalDist  # not above: a tenth of the time of `import nanoae`
+        """Decode an n x n grid of two-dimensional codes to examples (n · n, D), at the quantiles (i - 1/2) / n of the
+        prior's normal distribution, i.e. with equal probability between neighbours. The first is the top left."""
+        from statistics import NormalDist  # a tenth of the time of `import nanoae`
 
         name = type(self).__name__
         Whole().check(name, "n", n)
@@ -133,8 +133,8 @@ class Generative(NetworkEstimator):
         self.check_fitted()
         if self.prior_ is None:
             raise ValueError(
-                f"{type(self).__name__}: expected a prior to draw codes from, got none: this autoencoder has "
-                "learned none. Call fit_prior(X) on the training rows first."
+                f"{type(self).__name__}: expected a prior to sample codes from, got none. "
+                "Call fit_prior(X) on the training rows first."
             )
         return self.prior_
 
