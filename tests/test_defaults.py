@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import nanoae
+from nanoae.autoencoders import model_file
 from nanoae.autoencoders.plan import LinesPlan, Plan, heavy_tailed
+from nanoae.autoencoders.saved import Saved
 
 DATA = nanoae.load_data("digits")
 LEARNED, TESTED = DATA.flat()
@@ -49,6 +51,7 @@ def test_the_default_convolutions_beat_pca_on_blobs():
         ((1, 28, 28), {}, 3e-4),
         ((3, 8, 8), {"epochs": 1}, 1e-5),
         ((3, 8, 8), {"weight_decay": 0.0}, 0.0),
+        ((3, 8, 8), {"weight_decay": 1e-5}, 1e-5),
     ],
 )
 def test_default_convolutions_do_not_learn_few_images_by_heart(shape, said, decay):
@@ -61,7 +64,7 @@ def test_default_convolutions_do_not_learn_few_images_by_heart(shape, said, deca
     images = np.random.default_rng(0).random((60, *shape), np.float32)
     model = nanoae.ConvAutoencoder(2, callbacks=[stop], random_state=0, **said).fit(images)
     assert found == [decay]
-    assert model.get_params()["weight_decay"] == said.get("weight_decay", 1e-5)
+    assert model.get_params()["weight_decay"] == said.get("weight_decay", "auto")
 
 
 @pytest.mark.parametrize(
@@ -112,8 +115,8 @@ def plan_of(rows, **said):
     settings = {
         "batch_size": "auto",
         "epochs": "auto",
-        "validation_fraction": 0.0,
-        "patience": None,
+        "validation_fraction": "auto",
+        "patience": "auto",
     }
     return Plan().settings(SimpleNamespace(**settings | said), rows, watched=False)
 
@@ -124,16 +127,16 @@ def test_there_are_enough_steps_for_the_rows(rows):
     steps = found["epochs"] * -(-rows // found["batch_size"])
     assert 16 <= found["batch_size"] <= 256 and steps >= min(max(1000, 50 * rows), 20_000)
     assert steps <= 20_000 + 3 * -(-rows // found["batch_size"])
-    assert ("patience" in found) == ("validation_fraction" in found) == (rows >= 50)
+    assert bool(found["patience"]) == bool(found["validation_fraction"]) == (rows >= 50)
 
 
 def test_what_is_said_counts():
-    assert plan_of(100, epochs=3) == {"batch_size": 256}
-    assert plan_of(100, epochs=3, batch_size=7) == {}
-    assert (
-        plan_of(100, batch_size=100)["epochs"] == 5000
-        and plan_of(100, patience=2).get("patience", 2) == 2
-    )
+    unwatched = {"validation_fraction": 0.0, "patience": None}
+    assert plan_of(100, epochs=3) == {"batch_size": 256, **unwatched}
+    assert plan_of(100, epochs=3, batch_size=7) == unwatched
+    assert plan_of(100, batch_size=100)["epochs"] == 5000
+    assert plan_of(100, **unwatched) == {"batch_size": 16, "epochs": 715}
+    assert "patience" not in plan_of(100, patience=2)
     assert LinesPlan().epochs(20, 8) == 300
     model = nanoae.Autoencoder(2, epochs=3, batch_size=100, random_state=0).fit(LEARNED)
     assert len(model.history_["loss"]) == 3 and "val_loss" not in model.history_
@@ -206,6 +209,7 @@ def test_heavy_tails_are_learned_by_tanh():
         ("table", {"epochs": 1}, 0, 0),
         ("table", {"activation": "elu"}, 0, 0),
         ("table", {"bias_initializer": "ones"}, 1, 1),
+        ("table", {"bias_initializer": "zeros"}, 0, 0),
         ("images", {}, 0, 0),
     ],
 )
@@ -221,7 +225,7 @@ def test_hidden_layers_start_all_but_linear_for_a_table_alone(rows, said, low, h
         assert len(np.unique(hidden)) == (1 if low == high else 4)
     ends = said.get("bias_initializer") == "ones"
     assert (code == ends).all() and (last == ends).all()
-    assert model.get_params()["bias_initializer"] == said.get("bias_initializer", "zeros")
+    assert model.get_params()["bias_initializer"] == said.get("bias_initializer", "auto")
 
 
 @pytest.mark.filterwarnings("default::nanoae.UnderfitWarning")
@@ -250,3 +254,36 @@ def test_long_trainings_on_28_pixels_have_wider_layers_which_a_file_keeps(tmp_pa
     np.testing.assert_array_equal(again.transform(X[:, None]), model.transform(X[:, None]))
     short = nanoae.ConvAutoencoder(4, epochs=1).build((1, 28, 28))
     assert (32, 2, 2) in [layer.out_shape for layer in short.network_.layers]
+
+
+@pytest.mark.parametrize(
+    "said, last", [({}, "Identity()"), ({"code_activation": "tanh"}, "Tanh()")]
+)
+def test_a_tanh_that_is_named_is_kept_whatever_the_size_of_the_images(said, last, tmp_path):
+    images = np.random.default_rng(0).random((4, 1, 40, 40), np.float32)
+    model = nanoae.ConvAutoencoder(2, hidden=(1, 1, 1), random_state=0, **said).build((1, 40, 40))
+    assert repr(model.network_.layers[model.n_code_layers_ - 1]) == last
+    model.save(tmp_path / "model.npz")
+    again = nanoae.load(tmp_path / "model.npz")
+    np.testing.assert_array_equal(again.transform(images), model.transform(images))
+    assert again.get_params() == model.get_params()
+
+
+def test_what_a_default_said_in_files_of_before_is_left_to_auto(tmp_path):
+    """Then a model of large images had no tanh, whose file says "tanh"."""
+    model = nanoae.ConvAutoencoder(2, hidden=(1, 1, 1), random_state=0).build((1, 40, 40))
+    header, arrays = model_file.pack(model)
+    del header["says_auto"]
+    header["params"] |= model_file.FORMER
+    again = model_file.unpack(header, Saved(arrays))
+    assert repr(again.network_) == repr(model.network_)
+    assert again.get_params() == model.get_params()
+
+
+def test_rows_are_held_out_only_where_that_is_left_open():
+    stop = [lambda trainer, row: True]
+    for said, watched in (({}, True), ({"validation_fraction": 0.0}, False)):
+        model = nanoae.Autoencoder(2, (4,), callbacks=stop, random_state=0, **said)
+        assert ("val_loss" in model.fit(LEARNED[:60]).history_) == watched
+    model = nanoae.Autoencoder(2, (4,), callbacks=stop, patience=None).fit(LEARNED[:60])
+    assert "val_loss" in model.history_ and model.best_epoch_ is None

@@ -152,6 +152,8 @@ def test_so_is_every_parameter_of_every_estimator(kind, parameter):
 @pytest.mark.parametrize(("kind", "parameter"), NAMED)
 def test_what_is_no_name_at_all_is_told_by_its_parameter(kind, parameter):
     for wrong in (None, -3, [], ["mse", -3], {}, object()):
+        if (parameter, wrong) == ("patience", None):  # never stop early
+            continue
         with pytest.raises(ValueError, match=f"{parameter}.*expected|expected.*{parameter}"):
             FITS[kind](**{parameter: wrong})
 

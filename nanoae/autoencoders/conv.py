@@ -10,7 +10,8 @@ import numpy as np
 
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.examples import Examples
-from nanoae.autoencoders.kinds import Maybe, Widths
+from nanoae.autoencoders.kinds import Auto, Maybe, Number, Widths
+from nanoae.autoencoders.mirrored import ACTIVATION
 from nanoae.autoencoders.parameters import estimator, parameter
 from nanoae.autoencoders.plan import AUTO, Plan
 from nanoae.autoencoders.saved import Fact
@@ -30,7 +31,6 @@ SMALL = 4  # pixels that an image is halved to
 # Pixels beyond which long trainings stop at twice that, and quarter more than twice LARGE
 LARGE = 16
 CHANNELS = (1, 3, 4)
-WEIGHT_DECAY = 1e-5
 # Behind more halvings a code reads so many numbers that the first steps at the whole rate saturate its tanh: in long
 # trainings the rate climbs over CLIMB steps.
 SHALLOW = 2
@@ -38,6 +38,8 @@ CLIMB = 300
 PLAN = Plan(steps=(500, 8000), usual_batch=100)
 PLAN_OF_LARGE = Plan(steps=(500, 2000), usual_batch=100)
 LONG_TRAININGS = 3e-4  # the weight decay of those that follow from the rows
+# What "auto" stands for in the presets
+PUBLISHED = {"code_activation": "tanh", "weight_decay": 1e-5}
 
 
 def shrunk(size: Shape, stride: int) -> Shape:
@@ -74,21 +76,29 @@ class ConvAutoencoder(Autoencoder):
     (Flatten(), Linear(32)), the second in the shape of the input. The defaults are those of the presets conv-2d and
     conv-3d. With epochs="auto" images of more than 16 pixels, 28 x 28 grey ones among them, are halved to 8 or less
     alone, quartered (kernel 5, stride 4, padding 2) where they have more than 32, and take 2,000 steps at most: more
-    layers learn slower, and 64 numbers give back less than PCA. Of more than 32 pixels the code has no tanh. A
-    weight_decay left at its default is then 3e-4, without which few images are learned by heart; of images that are
-    halved more than twice the learning rate climbs over 300 steps, else the code's tanh saturates at once.
+    layers learn slower, and 64 numbers give back less than PCA. Of images that are halved more than twice the learning
+    rate climbs over 300 steps, else the code's tanh saturates at once.
     """
 
     _: KW_ONLY
     hidden: Any = (16, 32, 64)
     activation: str = "leaky_relu"
-    code_activation: str = "tanh"
+    code_activation: Any = parameter(
+        AUTO,
+        Auto(ACTIVATION),
+        'of the code; auto: tanh, but where epochs="auto" none for images of more than 32 pixels',
+    )
     output_activation: str = "tanh"
     image_shape: Any = parameter(
         None, Maybe(Widths(2)), "of an example where rows are flat: (C, H, W), (H, W, C) or (H, W)"
     )
     learning_rate: Any = 1e-2
-    weight_decay: float = WEIGHT_DECAY
+    weight_decay: Any = parameter(
+        AUTO,
+        Auto(Number()),
+        'penalty on the squares of the weights; auto: 1e-5, or where epochs="auto" 3e-4, without which few images are '
+        "learned by heart",
+    )
     # whether the layers are those of long trainings on images of more than LARGE pixels
     _large = False
     _facts = (*Autoencoder._facts, Fact("_large", "large", bool, False))
@@ -99,6 +109,16 @@ class ConvAutoencoder(Autoencoder):
     @property
     def _plan(self) -> Plan:  # type: ignore[override]
         return PLAN_OF_LARGE if self._large else PLAN
+
+    def settle(self) -> None:
+        super().settle()
+        self._settle_auto(**PUBLISHED)
+
+    def _settle_auto(self, **found: Any) -> None:
+        """What "auto" stands for in these parameters, as far as they are left to it."""
+        self._settle(
+            **{name: value for name, value in found.items() if getattr(self, name) == AUTO}
+        )
 
     def takes_images(self) -> bool:
         return True
@@ -182,9 +202,11 @@ class ConvAutoencoder(Autoencoder):
         shape = tuple(input_shape)
         if self._channels_last(shape):
             shape = self.layout(input_shape)
+        side = max((self._image(shape) or shape)[1:], default=0)
         if state is None and not self.goes_on:
-            image = self._image(shape) or shape
-            self._large = self.as_built.epochs == AUTO and max(image[1:], default=0) > LARGE
+            self._large = self.as_built.epochs == AUTO and side > LARGE
+        if self._large and side > 2 * LARGE:  # a tanh saturates at once
+            self._settle_auto(code_activation="identity")
         super()._build(shape, state)
 
     def _channels_first(self, X: np.ndarray) -> np.ndarray:
@@ -213,9 +235,9 @@ class ConvAutoencoder(Autoencoder):
     def _settle_plan(self, rows: int, watched: bool) -> None:
         super()._settle_plan(rows, watched)
         own_layers = self.encoder or self.decoder
-        left_open = self._rate_falls and self.as_built.weight_decay == WEIGHT_DECAY
-        if left_open and not own_layers:
-            self._settle(weight_decay=0.0 if self._compact(self.input_shape_) else LONG_TRAININGS)
+        if self._rate_falls and not own_layers:
+            decay = 0.0 if self._compact(self.input_shape_) else LONG_TRAININGS
+            self._settle_auto(weight_decay=decay)
 
     def _train(self, examples: Examples, watched: Examples | None) -> None:
         rate = self.as_built.learning_rate
@@ -239,10 +261,7 @@ class ConvAutoencoder(Autoencoder):
         else:
             for channels, _, stride in self._shrinkings(image):
                 layers += self._block(Conv2d, channels, stride + 1, stride, stride // 2)
-        code = self._code_layers()
-        if self._large and max(image[1:]) > 2 * LARGE and self.code_activation == "tanh":
-            code = code[:1]  # whose tanh saturates at once
-        return [*layers, Flatten(), *code]
+        return [*layers, Flatten(), *self._code_layers()]
 
     def _new_decoder(self, encoder: list[Layer], image: Shape) -> list[Layer]:
         """From the shape of the last convolution's output on, a transposed convolution for each of the encoder's."""
@@ -292,5 +311,5 @@ class ConvAutoencoder(Autoencoder):
 
     def _block(self, layer: type, *geometry: Any) -> list[Layer]:
         """[convolution, f, BatchNorm]"""
-        convolution = layer(*geometry, init=self.initializer, bias_init=self.bias_initializer)
+        convolution = layer(*geometry, init=self.initializer, bias_init=self._biases)
         return [convolution, activation(self.hidden_activation), BatchNorm()]

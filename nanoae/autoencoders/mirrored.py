@@ -123,14 +123,14 @@ class Mirrored(Tabular):
         """[Linear, activation, ..., Linear, code activation]: x -> code."""
         layers: list[Layer] = []
         for width in self.hidden:
-            linear = self._linear(width, self.as_built.bias_initializer)
+            linear = self._linear(width, self.as_built._biases)
             layers += [linear, activation(self.hidden_activation)]
         return [*layers, *self._code_layers()]
 
     def _code_layers(self) -> list[Layer]:
         """[Linear, code activation], as wide as the bottleneck wants it."""
         width = self.code_size * getattr(self.part("bottleneck"), "inputs_per_unit", 1)
-        return [self._linear(width), activation(self.code_activation, "code_activation")]
+        return [self._linear(width), activation(self.as_built.code_activation, "code_activation")]
 
     def _output_layers(self) -> list[Layer]:
         """[output activation], or none where the loss works on logits."""
@@ -140,8 +140,8 @@ class Mirrored(Tabular):
         """The mirror image: code -> x."""
         sources = [layer for layer in encoder if isinstance(layer, Linear)]
         linears: list[Layer] = []
-        hidden = self.as_built.bias_initializer
-        biases = [hidden] * (len(sources) - 1) + [self.bias_initializer]
+        hidden = self.as_built._biases
+        biases = [hidden] * (len(sources) - 1) + [self._biases]
         if self.tied_weights:
             linears += map(TiedLinear, reversed(sources), biases)
         else:

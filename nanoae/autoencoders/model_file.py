@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.autoencoders.estimator import Estimator
+from nanoae.autoencoders.plan import AUTO
 from nanoae.autoencoders.saved import Packed, Saved
 from nanoae.backend import BackendError, available
 from nanoae.backend.allowance import ALLOWANCE
@@ -34,6 +35,14 @@ LEAST_LIMIT = 32 << 20  # bytes that a file of any size may unpack to
 ROOM = 64 << 20
 HEADER_LIMIT = 16 << 20  # bytes: a history of 100,000 epochs has 6
 LONGEST = 400  # characters of the message for a file that does not fit together
+# What a default said before it was "auto", which stood for the same
+FORMER = {
+    "bias_initializer": "zeros",
+    "validation_fraction": 0.0,
+    "patience": None,
+    "code_activation": "tanh",
+    "weight_decay": 1e-5,
+}
 MOST_LAYERS = 1000  # in a list of them, or of their sizes: 100,000 take minutes
 
 
@@ -85,6 +94,7 @@ def pack(model: Estimator) -> Packed:
     names = getattr(model, "feature_names_in_", None)
     header = {
         "class": type(model).__name__,
+        "says_auto": True,
         "params": {
             key: to_config(value, among=params.get("encoder")) for key, value in params.items()
         },
@@ -206,7 +216,12 @@ def unpack(header: dict[str, Any], arrays: Saved, backend: str | None = None) ->
             f"expected an input_shape and a name for each feature, or none, got {shape} and {names}."
         )
     model = arrays.from_config({**params, "type": promised(header, "class", str)}, Estimator)
-    made_on = model.get_params(deep=False).get("backend")
+    given = model.get_params(deep=False)
+    if "says_auto" not in header:
+        open_yet = (name for name, value in FORMER.items() if given.get(name, AUTO) == value)
+        left = {name: AUTO for name in open_yet if getattr(type(model), name) == AUTO}
+        model.set_params(**left)
+    made_on = given.get("backend")
     if made_on:
         model.set_params(backend=backend or available(made_on))
     model.settle()

@@ -130,6 +130,11 @@ class NetworkEstimator(Shown):
         """Rows per training step, of so many."""
         return int(self.planned("batch_size", rows))
 
+    @property
+    def _patience(self) -> int | None:
+        patience = self.as_built.patience
+        return None if patience == AUTO else patience
+
     def _hold_out(self, n: int, X: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """The numbers of the rows to learn from, and of those to watch the loss on, out of n in random order. Of a
         table X that does not fit in memory as bool, of the latter no more than do."""
@@ -220,7 +225,7 @@ class NetworkEstimator(Shown):
             epochs=epochs,
             rows=rows,
             seed=self._order_seed,
-            patience=built.patience,
+            patience=self._patience,
             on_divergence=built.on_divergence,
             callbacks=tuple(self.callbacks),
             verbose=built.verbose,
@@ -322,7 +327,7 @@ class NetworkEstimator(Shown):
             f"state{i}": self.network_.ops.to_numpy(array)
             for i, array in enumerate(self.network_.state())
         }
-        return {**facts, "patience": self.as_built.patience}, arrays | state
+        return {**facts, "patience": self._patience}, arrays | state
 
     def from_file(self, header: dict[str, Any], arrays: Any) -> None:
         """The opposite of `to_file`."""
@@ -334,7 +339,7 @@ class NetworkEstimator(Shown):
         for fact in self._facts:  # which the layers may follow from
             setattr(self, fact.attribute, fact.read(header))
         # In older files the plan's own stands for "auto": any, for what follows is that the best weights were kept.
-        before = len(self.history_["loss"]) if self.epochs == AUTO else self.patience
+        before = len(self.history_["loss"]) if self.epochs == AUTO else self._patience
         self._settle(patience=promised(header, "patience", (int, None), before))
         self._build(tuple(header["input_shape"]), state)
         self._optimizer_state = optimizer_state.read(header, arrays)

@@ -9,8 +9,9 @@
                      hidden units are straight lines at first, so that the network soon does what PCA does, and
                      learns by heart little of few rows, or of columns that depend linearly
     learning_rate    a number falls along half a cosine, to 0 after the last step; a schedule is as it is
-    early stopping   of 50 rows or more a tenth is held out, where the user has none to watch; training ends after half
-                     of the epochs without a better validation loss, and the best weights are kept
+    early stopping   of 50 rows or more a tenth is held out, where the user has none to watch and says no share; the
+                     training ends after half of the epochs without a better validation loss, and the best weights
+                     are kept
 
 Few rows are soon learned by heart, and many are not learned in ten passes: so the steps follow from the rows, and the
 epochs from the steps. Measured beside PCA on tables and images: `python -m benchmarks.defaults`.
@@ -82,16 +83,16 @@ class Plan:
         if batch_size == AUTO:
             batch_size = self.batch_size(rows) if planned else self.usual_batch
             found["batch_size"] = batch_size
-        if not planned:
-            return found
-        epochs = self.epochs(rows, batch_size)
-        found["epochs"] = epochs
-        watched = watched or built.validation_fraction > 0
-        if not watched and rows >= self.watchable:
-            found["validation_fraction"] = self.held_out
-            watched = True
-        if watched and built.patience is None:
-            found["patience"] = max(5, epochs // 2)
+        epochs = built.epochs
+        if planned:
+            epochs = found["epochs"] = self.epochs(rows, batch_size)
+        fraction = built.validation_fraction
+        if fraction == AUTO:
+            spared = planned and not watched and rows >= self.watchable
+            fraction = found["validation_fraction"] = self.held_out if spared else 0.0
+        if built.patience == AUTO:
+            stops_early = planned and (watched or fraction > 0)
+            found["patience"] = max(5, epochs // 2) if stops_early else None
         return found
 
 
@@ -122,7 +123,7 @@ def hidden_layers(built: Any, X: np.ndarray) -> dict[str, str]:
         return {}
     if heavy_tailed(X):
         return {"activation": "tanh"}
-    if X.ndim > 2 or built.bias_initializer != "zeros" or fills_unit(X):
+    if X.ndim > 2 or built.bias_initializer != AUTO or fills_unit(X):
         return {}
     return {"bias_initializer": "shifted_uniform"}
 
@@ -165,9 +166,10 @@ def settings_text(params: dict[str, Any], left_open: dict[str, Any], scaling: st
     else:
         training = counted(params["epochs"], "epoch")
         training += f" at most of batches of {counted(params['batch_size'], 'row')}"
-        if params["validation_fraction"]:
+        # "auto" is none where the user says how many epochs
+        if params["validation_fraction"] not in (AUTO, 0):
             training += f", {params['validation_fraction']:.0%} of the rows held out"
-        if params["patience"]:
+        if params["patience"] not in (AUTO, None):
             training += f", until {counted(params['patience'], 'epoch')} without a better loss"
     names = [
         name for name in ("epochs", "batch_size", "activation", "scaling") if name in left_open

@@ -115,7 +115,7 @@ class TextVAE(WarmStart, Variational):
         return code, [teacher, self._gru(), TimeDistributed(self._linear(len(self.vocabulary_)))]
 
     def _gru(self) -> GRU:
-        return GRU(self.state_size, init=self.initializer, bias_init=self.bias_initializer)
+        return GRU(self.state_size, init=self.initializer, bias_init=self._biases)
 
     def new_loss(self) -> Loss:
         return SoftmaxCrossEntropy("batch", ignore=0)

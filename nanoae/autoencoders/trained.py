@@ -51,16 +51,20 @@ class Trained(Scaled):
         "stopping and a learning rate that falls to 0 (`plan.py`)",
     )
     initializer: str = parameter("glorot_uniform", Name(init.INITIALIZERS), "of the weights")
-    bias_initializer: str = parameter("zeros", Name(init.INITIALIZERS), "of the biases")
-    validation_fraction: float = parameter(
-        0.0,
-        Number("[0, 1)"),
-        "share of the training rows held out to watch the loss, where there is no validation_data",
+    bias_initializer: str = parameter(
+        AUTO, Auto(Name(init.INITIALIZERS)), "of the biases; auto: zeros, but see `activation`"
     )
-    patience: int | None = parameter(
-        None,
-        Maybe(Whole()),
-        "stop after this many epochs without a better validation loss, and restore the best weights",
+    validation_fraction: Any = parameter(
+        AUTO,
+        Auto(Number("[0, 1)")),
+        "share of the training rows held out to watch the loss, where there is no validation_data; auto: 0, or where "
+        'epochs="auto" a tenth of 50 rows or more',
+    )
+    patience: Any = parameter(
+        AUTO,
+        Auto(Maybe(Whole())),
+        "stop after this many epochs without a better validation loss, and restore the best weights; auto: None, or "
+        'where epochs="auto" half of them',
     )
     on_divergence: str = parameter(
         "stop",
@@ -90,5 +94,10 @@ class Trained(Scaled):
             rate = Cosine(rate)
         return optim.get(self.optimizer, rate, self.weight_decay)
 
+    @property
+    def _biases(self) -> str:
+        """How they start, but those of hidden layers where something else suits the rows."""
+        return "zeros" if self.bias_initializer == AUTO else self.bias_initializer
+
     def _linear(self, width: int, bias_initializer: str = "") -> Linear:
-        return Linear(width, self.initializer, bias_initializer or self.bias_initializer)
+        return Linear(width, self.initializer, bias_initializer or self._biases)

@@ -15,6 +15,7 @@ from nanoae.autoencoders.conv import ConvAutoencoder
 from nanoae.autoencoders.kinds import Flag, Kind
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.parameters import declared
+from nanoae.autoencoders.plan import AUTO
 from nanoae.autoencoders.presets import DATA, PRESETS, default_settings, preset
 from nanoae.autoencoders.regressor import StackedRegressor
 from nanoae.autoencoders.stacked import Stacked, StackedAutoencoder
@@ -127,7 +128,8 @@ def build_model(args: argparse.Namespace, data: Dataset) -> NetworkEstimator:
         model.set_params(image_shape=data.shape)  # whose rows are flat here
     if data.encoder is not None or has_gaps(data):
         read_gaps(model, data)
-    if not model.validation_fraction:
+    held_out = model.validation_fraction
+    if not (model.epochs == AUTO if held_out == AUTO else held_out):
         if args.patience is not None:
             raise ValueError(
                 "--patience: expected rows to watch the loss on, got none. Add --validation-fraction 0.1."

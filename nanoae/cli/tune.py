@@ -13,6 +13,7 @@ from typing import Any
 from nanoae import NotFiniteError
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.part import part_of_another
+from nanoae.autoencoders.plan import AUTO
 from nanoae.cli import data as data_options
 from nanoae.cli import results, resume, settings, train
 from nanoae.cli.options import command, declare
@@ -60,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
     with run_folder(*train.place(args, suffix="-tune"), resume=args.resume) as folder:
         data = data_options.read(args, words=True)
         base = settings.build_model(args, data)
-        base.set_params(validation_fraction=base.validation_fraction or VALIDATION)
+        if base.validation_fraction in (AUTO, 0):
+            base.set_params(validation_fraction=VALIDATION)
         check_comparable(grid, base)
         combinations = [
             dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
