@@ -129,3 +129,27 @@ def test_the_commands_name_the_column(command, tmp_path, capsys):
     assert main([command, *argv, str(tmp_path / "model.npz")]) == 0
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 1 and "column 'degrees' holds -9999 in" in told[0]
+
+
+def test_a_last_row_of_totals_is_told(tmp_path, capsys):
+    """It is farther out than any outlier, and blinds what learns from it."""
+    rows = np.c_[DEGREES, SHARES].round(2)[:60]
+    table = np.r_[rows, rows.sum(axis=0, keepdims=True)]
+    for fit in (nanoae.TableEncoder().fit, nanoae.AnomalyDetector(members=1, random_state=0).fit):
+        with pytest.warns(UserWarning, match="the last row holds a sum of all others, as one of"):
+            fit(table)
+    lines = [f"r{i % 2},{a},{b}" for i, (a, b) in enumerate(rows)]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["n,a,b", *lines, f"Total,{table[-1, 0]:.2f},"]))
+    with pytest.warns(UserWarning, match="TableEncoder: the last row holds a sum"):
+        nanoae.TableEncoder().fit(nanoae.read_table(path))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "column",
+    [[*range(10), 7], [1, -1] * 5 + [0], [0.0] * 12, [np.nan] * 6 + [1, 2, 3, 6], [5.0] * 20],
+)
+def test_other_last_rows_are_not_told(column):
+    told = np.c_[column, RNG.random(len(column))]
+    nanoae.TableEncoder().fit(told)

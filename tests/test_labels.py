@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -153,6 +154,27 @@ def test_texts_that_may_be_classes_are_told_of(mark, kind):
         assert classifier(column(["a", "b", mark], kind)).classes_.tolist() == ["a", "b"]
     with pytest.warns(UserWarning, match="for no label"):
         assert classifier(column([3, 7, mark])).classes_.tolist() == [3, 7]
+
+
+@pytest.mark.parametrize(
+    "labels", [["no", "yes", "-"], ["dog", "cat", "missing"], [0, 1, -99], [0.0, 1.0, -999.0]]
+)
+def test_classes_that_may_be_no_labels_are_told_of(labels):
+    with pytest.warns(UserWarning, match="taking '.*' for a class. If it means that there is no"):
+        assert classifier(column(labels)).classes_.tolist() == sorted(labels)
+
+
+@pytest.mark.filterwarnings("error")
+def test_signs_are_classes():
+    assert classifier(column(["+", "-"])).classes_.tolist() == ["+", "-"]
+
+
+def test_decimals_are_numbers():
+    y = column([Decimal("1.5"), Decimal("-2"), None, Decimal("0.25")])
+    model = regressor(y)
+    assert theta(model) == theta(regressor(column([1.5, -2, np.nan, 0.25])))
+    whole = column([Decimal(3), Decimal(7), Decimal("NaN")])
+    assert classifier(whole).classes_.tolist() == [3, 7]
 
 
 def test_minus_one_and_one_alone_are_told_of():

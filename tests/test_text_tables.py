@@ -585,6 +585,12 @@ def test_columns_without_names_are_not_those_of_the_same_numbers(write):
     np.testing.assert_array_equal(
         encoder.transform(read_table(turned, header=True)), encoder.transform(read_table(learned))
     )
+    named = TableEncoder().fit(read_table(write(PLAIN)))
+    rows = read_table(write(PLAIN.partition("\n")[2]))
+    with pytest.raises(
+        ValueError, match="expected columns with names, as fit saw, got columns without"
+    ):
+        named.transform(rows)
 
 
 def test_a_table_of_very_many_columns_is_refused_at_once(write):

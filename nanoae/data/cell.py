@@ -26,7 +26,7 @@ HOLDERS = (
     np.ndarray,
 )  # no values, but what holds some
 TRUTHS = {bool, np.bool_}
-TRUTH = {"true": "True", "false": "False"}
+TRUTH = {"True", "False"}
 WORDS = {"yes": "true", "1": "true", "no": "false", "0": "false"}
 # Which mean a truth only where all of a column's texts do: T may be a letter as others are.
 ANSWER = re.compile(
@@ -149,8 +149,8 @@ def are_codes(cells: Collection[str]) -> bool:
 
 def category(text: str) -> str:
     """A text in the spelling that all share who mean the same: "1" for "1.0", "0.5" for "5e-01", "True" for "TRUE"."""
-    if text.lower() in TRUTH:
-        return TRUTH[text.lower()]
+    if text.capitalize() in TRUTH:
+        return text.capitalize()
     if not WRITTEN.fullmatch(text):
         return unicodedata.normalize("NFC", text)
     if "e" in text:

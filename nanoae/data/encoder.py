@@ -129,15 +129,15 @@ class TableEncoder(FrameOutput, Transformer):
     def transform(self, X: Any) -> np.ndarray:
         """The rows of a Table, data frame or array, whose columns are those of fit in any order, as (N, D) float32."""
         table = self._table(X)
-        left_out = "Leave out what is not a feature: ignore=, --ignore."
-        check_learned(table.source, self.names_, table.names, "fit saw", left_out)
         table = table.with_na(self.na_)  # what was said of the other file holds for this one
         if {table.named, self.named_} == {True, False}:
-            kinds = {True: "columns with names", False: "columns without names"}
+            kinds = "columns without names", "columns with names"
             raise ValueError(
                 f"{table.source}: expected {kinds[bool(self.named_)]}, as fit saw, got {kinds[bool(table.named)]}. Say "
                 "what the first row is, header=True or False, --header yes or no, or write the same one over both."
             )
+        left_out = "Leave out what is not a feature: ignore=, --ignore."
+        check_learned(table.source, self.names_, table.names, "fit saw", left_out)
         places = {name: i for i, name in enumerate(table.names)}
         result = np.zeros((len(table), sum(self.blocks_)), np.float32)
         columns = []

@@ -24,7 +24,13 @@ def tell_of_ids(
     others: Sequence[float] = (),
 ) -> None:
     """A warning for each column (N,), of numbers or of texts, that new rows will lie beyond, or of which nothing is
-    known; it names the column. others: of each the share of texts that are learned as one, as too rare."""
+    known; it names the column. others: of each the share of texts that are learned as one, as too rare. And a warning
+    of a last row of totals."""
+    if any(column.dtype != object and ends_in_total(column) for column in columns):
+        warnings.warn(
+            f"{who}: the last row holds a sum of all others, as one of totals does. Leave it out.",
+            stacklevel=5,
+        )
     for i, column in enumerate(columns):
         words = column.dtype == object
         finding = _texts(column, others[i]) if words else _numbers(column)
@@ -80,6 +86,18 @@ def _numbers(column: np.ndarray) -> tuple[str, str] | None:
         return None
     found = f"rises from row to row, from {known[0]:.12g} to {known[-1]:.12g}, as row numbers, ids and times do"
     return f"{found}: new rows will lie beyond all training rows", ""
+
+
+def ends_in_total(column: np.ndarray) -> bool:
+    """Whether the last number of a column is the sum of all others, and farther from 0 than each of them."""
+    known = column[~np.isnan(column)]
+    if len(known) < FEW:
+        return False
+    others = known[:-1]
+    with np.errstate(over="ignore"):
+        total = others.sum()
+    alike = np.isclose(total, known[-1], rtol=1e-6, atol=0)
+    return bool(alike and abs(total) > np.abs(others).max())
 
 
 def are_days(numbers: np.ndarray) -> bool:

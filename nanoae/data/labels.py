@@ -12,22 +12,29 @@ Labels are numbers, truth values or texts, all of one kind.
 from __future__ import annotations
 
 import numbers
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
 from nanoae.data.cell import are_codes, category, objects, twins
 from nanoae.data.cell import is_nothing as is_no_value
-from nanoae.data.missing import is_gap
+from nanoae.data.missing import NUMBER_GAPS, is_gap
 
 # what NumPy and pandas write for a value that is not there
 NEVER_A_CLASS = {"", "nan", "-nan", "<na>", "nat"}
 UNLABELLED = "unlabelled", "unlabeled", "not labelled", "not labeled", "no label"
-KINDS = {"truth value": (bool, np.bool_), "number": (numbers.Real, np.number), "text": (str,)}
+KINDS = {
+    "truth value": (bool, np.bool_),
+    "number": (numbers.Real, np.number, Decimal),
+    "text": (str,),
+}
+FILLED = re.compile(r"-9{2,}(\.0)?")
 ONE = "If they mean the same, write them alike."
 HINT = "-1 stands for no label; if it is a class, call that otherwise: np.where(y == -1, 2, y)."
 
@@ -69,6 +76,7 @@ def class_labels(y: Any, who: str, classes: np.ndarray | None = None) -> np.ma.M
         _check_spelling(known, who, classes)
     if classes is not None:
         return _of_classes(labels, who, classes)
+    _tell_of_marks(known, who)
     minus = _minus_one(labels)
     if minus.any() and _stands_for_none(labels, minus, who):
         return np.ma.MaskedArray(labels.data, labels.mask | minus)
@@ -206,6 +214,17 @@ def _check_spelling(known: np.ndarray, who: str, classes: np.ndarray | None) -> 
         warnings.warn(f"{who}: {pair} are two classes. {ONE}", stacklevel=5)
 
 
+def _tell_of_marks(known: np.ndarray, who: str) -> None:
+    """A warning where a class may be a mark of what is missing: "-" or "missing" beside words, -99 beside numbers."""
+    classes = [str(label).strip().casefold() for label in np.unique(known).tolist()]
+    marks = [label for label in classes if label in NUMBER_GAPS or FILLED.fullmatch(label)]
+    if marks and max(map(len, classes)) > 1:  # "+" and "-" are classes
+        warnings.warn(
+            f"{who}: taking {marks[0]!r} for a class. If it means that there is no label, leave it empty.",
+            stacklevel=5,
+        )
+
+
 def _meaning(label: Any) -> str:
     """What a label says, however it is spelled, and whatever blanks are around it."""
     return category(str(label).strip())
@@ -213,10 +232,8 @@ def _meaning(label: Any) -> str:
 
 def _minus_one(labels: np.ma.MaskedArray) -> np.ndarray:
     """Where a label is -1, or says so, (N,)."""
-    found = np.isin(labels.data, (-1,))
-    if labels.dtype.kind == "U":
-        found = np.isin(np.char.strip(labels.data), ("-1", "-1.0"))
-    return ~labels.mask & found
+    same = [label for label in np.unique(labels.compressed()).tolist() if _meaning(label) == "-1"]
+    return ~labels.mask & np.isin(labels.data, same)
 
 
 def _of_classes(labels: np.ma.MaskedArray, who: str, classes: np.ndarray) -> np.ma.MaskedArray:
@@ -227,10 +244,7 @@ def _of_classes(labels: np.ma.MaskedArray, who: str, classes: np.ndarray) -> np.
     if "-1" not in meant:
         labels = np.ma.MaskedArray(labels.data, labels.mask | _minus_one(labels))
     found = labels.compressed().tolist()
-    spelled = {
-        label: label if label in known else meant.get(_meaning(label), label)
-        for label in dict.fromkeys(found)
-    }
+    spelled = {label: meant.get(_meaning(label), label) for label in dict.fromkeys(found)}
     for label in spelled.values():
         if isinstance(label, str) != isinstance(known[0], str):
             raise ValueError(f"{who}: expected labels out of {known}, got {label!r}.")

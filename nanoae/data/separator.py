@@ -78,9 +78,7 @@ def first_rows(lines: list[str], mark: str) -> list[list[str]]:
     """The rows of cells in the first lines of a file, as far as they are whole."""
     rows: list[list[str]] = []
     with suppress(csv.Error):
-        for row in split(lines, mark):
-            if row:
-                rows.append(row)
+        rows.extend(filter(None, split(lines, mark)))
     return rows
 
 

@@ -113,7 +113,7 @@ class TextColumn:
         """The values, if all are truths: True, 1, is 1 and False, 0, is 0, in any case of letters."""
         spelled = {cell: category(cell) for cell in self.counts if not self.missing(cell)}
         values = {cell: TRUTHS.get(text.lower(), math.nan) for cell, text in spelled.items()}
-        if math.nan in values.values() or set(TRUTH.values()).isdisjoint(spelled.values()):
+        if math.nan in values.values() or TRUTH.isdisjoint(spelled.values()):
             return None
         return self.listed(values)
 
