@@ -99,11 +99,13 @@ def test_one_ranks_end_is_the_end_of_all(how, told, tmp_path):
 @with_mpi
 def test_rank_0_alone_prints_and_writes(tmp_path):
     command = ["train", "--epochs", "1", "--no-figures", "--quiet", "--out", str(tmp_path / "two")]
+    usage = "with contextlib.suppress(SystemExit): main(['train', '--epoks', '1'])"
     code = f"print([main(['info']), main({command})], flush=True); main({command})"
-    done = ranks(2, "-c", f"from nanoae.cli import main; {code}")
+    done = ranks(2, "-c", f"import contextlib\nfrom nanoae.cli import main\n{usage}\n{code}")
     assert done.returncode == 2 and done.stdout.count("[2, 0]") == 2, done.stderr
     assert done.stdout.count("test mse") == 1
     assert json.loads((tmp_path / "two" / "config.json").read_text())["ranks"] == 2
+    assert done.stderr.count("unrecognized arguments: --epoks") == 1
     assert done.stderr.count("expected one process, got 2") == 1
     assert done.stderr.count("it holds files already") == 1
 

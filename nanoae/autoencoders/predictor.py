@@ -74,7 +74,7 @@ class StackedPredictor(WarmStart, Stacked):
 
     def _trainable(self) -> list[slice] | None:
         first = self.network_.layers.index(layers_with_weights(self)[self.freeze])
-        return [slice(self.network_.parameters.slices[first, "W"].start, None)]
+        return [slice(self.network_.parameters.slices[first, "W"].start, len(self.network_.theta))]
 
     def _reach(self) -> tuple[Any, Any]:
         loss = losses.get(self.as_built.pretrain_loss, "pretrain_loss")

@@ -10,7 +10,7 @@ import re
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import nanoae
 from nanoae.autoencoders.reach import OutOfReach
@@ -35,7 +35,7 @@ from nanoae.cli.output import Plain, log_error
 from nanoae.rows import Rows
 from nanoae.spelling import did_you_mean
 from nanoae.training.divergence import NotFiniteError
-from nanoae.training.process_group import ProcessGroup, process_group, report_trace
+from nanoae.training.process_group import ProcessGroup, first_rank, process_group, report_trace
 
 COMMANDS = (
     train,
@@ -88,6 +88,15 @@ class Parser(argparse.ArgumentParser):
         if unknown:  # said here, by the parser of the command, which knows its options
             self.error(f"unrecognized arguments: {' '.join(unknown)}.{self.meant(unknown[0])}")
         return found, unknown
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """All that it prints, of several ranks the first one."""
+        try:
+            shown = first_rank()
+        except ImportError:  # no mpi4py: nobody knows which is the first
+            shown = True
+        if shown:
+            super()._print_message(message, file)
 
     def meant(self, word: str) -> str:
         """The option that an unknown one may have been meant for."""
@@ -152,8 +161,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             if group is None:
                 return run(args)
             quiet = group.rank > 0
-            if quiet:
-                warnings.simplefilter("ignore")
             with group.guard(report_error):
                 return run_on_ranks(args, group)
         except TOLD as error:

@@ -10,12 +10,15 @@ Of a file that does not fit in memory a rank reads its own rows of each epoch; w
 and to scale them, each rank does for itself, as it decodes what cannot be read in any order, Parquet and text, once.
 
 The sum of a layer's gradients travels while backward is at the layers before it.
+
+Where a gradient is nearly 0, Adam divides it by little more than eps = 1e-8: of float64's rounding, 1e-16, it makes
+1e-8 of a step. Losses of small networks agree to 1e-15; those of a convolutional one with many such gradients have
+been 1e-10 apart after two epochs, as they are by one process with and without kernels, and 3e-15 with SGD.
 """
 
 from __future__ import annotations
 
 import operator
-import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -203,17 +206,14 @@ class DistributedTrainer(Trainer):
     # ---------------------------------------------------------------- all epochs
 
     def fit(self, *data: Any, **settings: Any) -> dict[str, list[float]]:
-        with warnings.catch_warnings(), self.group.guard(report_trace):
-            if self.group.rank:
-                warnings.simplefilter("ignore")
-            with stop.heeded():
-                try:
-                    return super().fit(*data, **settings)
-                except NotFiniteError:
-                    # All ranks have met it; rank 0 may have a checkpoint from before.
-                    self.recovered = self.group.broadcast(self.recovered)
-                    self.network.set_state(self.group.broadcast(self.network.state()))
-                    raise
+        with self.group.guard(report_trace), stop.heeded():
+            try:
+                return super().fit(*data, **settings)
+            except NotFiniteError:
+                # All ranks have met it; rank 0 may have a checkpoint from before.
+                self.recovered = self.group.broadcast(self.recovered)
+                self.network.set_state(self.group.broadcast(self.network.state()))
+                raise
 
     def begin(self, *data: Array | None) -> None:
         super().begin(*data)
@@ -235,8 +235,7 @@ class DistributedTrainer(Trainer):
 
     def until_due(self, done: int) -> int:
         """Rank 0 knows: it alone has checkpoints."""
-        steps: int = self.group.broadcast(super().until_due(done))
-        return steps
+        return int(self.group.broadcast(super().until_due(done)))
 
     def check_stop(self) -> None:
         if any(self.group.gather(stop.requested())):

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -116,10 +117,12 @@ class ProcessGroup:
 
     @contextmanager
     def fit(self) -> Iterator[None]:
-        """In the block all ranks do the same."""
+        """In the block all ranks do the same, and rank 0 warns."""
         self.fitting = True
         try:
-            with self.guard(report_trace):
+            with warnings.catch_warnings(), self.guard(report_trace):
+                if self.rank:
+                    warnings.simplefilter("ignore")
                 yield
         finally:
             self.fitting = False
@@ -146,7 +149,8 @@ class ProcessGroup:
         """What `sys.excepthook` is for."""
         if not self.met_by_all():
             self.end_all(report_trace(error))
-        sys.__excepthook__(kind, error, trace)
+        if self.rank == 0:
+            sys.__excepthook__(kind, error, trace)
 
 
 def report_trace(error: BaseException) -> int:

@@ -80,5 +80,5 @@ class SharedUpdates(Updates):
 
 def overlap(some: slice, part: slice) -> slice:
     """What is in both, perhaps nothing."""
-    stop = part.stop if some.stop is None else min(some.stop, part.stop)
+    stop = min(some.stop, part.stop)
     return slice(min(max(some.start, part.start), stop), stop)
