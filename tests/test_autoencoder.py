@@ -172,7 +172,7 @@ def test_only_an_encoder_of_ones_own_is_mirrored(ops):
 
 def test_a_decoder_must_end_in_the_input():
     with pytest.raises(
-        ValueError, match=r"expected a decoder that ends in shape \(9,\), the input's, got \(8,\)"
+        ValueError, match=r"expected a decoder that ends in the input's shape \(9,\), got \(8,\)"
     ):
         Autoencoder(encoder=[Linear(4)], decoder=[Linear(8)]).fit(X)
 
@@ -334,7 +334,7 @@ def test_a_bad_table_after_fit(estimator, method):
     estimator.fit(X)
     with pytest.raises(
         ValueError,
-        match=r"expected X of shape \(N, 9\), got \(60, 4\). Pass the columns that fit saw",
+        match=r"expected X of shape \(N, 9\), got \(60, 4\). Pass the same columns as in fit",
     ):
         getattr(estimator, method)(X[:, :4])
     with pytest.raises(ValueError, match="NaN in row 7, column 2"):

@@ -407,7 +407,7 @@ def test_tune_goes_on_after_a_setting_that_diverges(run):
         ("foo=1", "--grid: expected one of code_size"),
         ("code_size", "got 'code_size'"),
         ("code_size=a", "expected whole numbers for code_size, got 'a'"),
-        ("hidden=64,a", "expected widths as 128x64 for hidden"),
+        ("hidden=64,a", "expected widths like 128x64 for hidden"),
         ("tied_weights=maybe", "expected true or false for tied_weights"),
         ("loss=mse,bce", "got loss, which makes it another"),
         ("validation_fraction=0.1,0.3", "got validation_fraction, which"),

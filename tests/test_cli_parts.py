@@ -184,7 +184,7 @@ def test_a_grid_of_parts(run):  # noqa: F811
             "--each-epoch: expected an autoencoder, got StackedClassifier",
         ),
         (("tune", "--grid", "penalty=l2:1"), "--grid: penalty: expected one of l1:WEIGHT"),
-        (("tune", "--grid", "dropout=a", "--classify"), "--grid: expected shares as 0.5"),
+        (("tune", "--grid", "dropout=a", "--classify"), "--grid: expected fractions like 0.5"),
     ],
 )
 def test_a_mistake_is_told_and_leaves_nothing(run, argv, match):  # noqa: F811

@@ -234,7 +234,7 @@ def test_a_bad_pixel_is_told_with_its_place():
 def test_images_after_fit_are_of_the_shape_of_fit():
     model = small().fit(IMAGES)
     with pytest.raises(
-        ValueError, match=r"expected X of shape \(N, 1, 28, 28\), as fit saw it, got \(24, 784\)"
+        ValueError, match=r"expected X of shape \(N, 1, 28, 28\), as in fit, got \(24, 784\)"
     ):
         model.transform(IMAGES.reshape(24, 784))
     with pytest.raises(

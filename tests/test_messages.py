@@ -230,7 +230,7 @@ def test_a_detector_of_no_autoencoder(wrong):
 def test_a_parameter_of_what_is_no_estimator():
     with pytest.raises(
         ValueError,
-        match="Autoencoder: expected an estimator as optimizer to set 'lr' of, got 'adam'",
+        match="Autoencoder: expected optimizer to be an estimator with parameter 'lr', got 'adam'",
     ):
         nanoae.Autoencoder().set_params(optimizer__lr=1)
 

@@ -90,7 +90,7 @@ def test_such_weights_are_not_saved_and_no_file_with_them_is_opened(tmp_path, ki
         (model.export, "new.safetensors"),
     ):
         with pytest.raises(
-            ValueError, match=r"expected finite weights, got NaN or infinity .*Fit it again"
+            ValueError, match=r"expected finite weights, got NaN or infinity.*Fit it again"
         ):
             write(tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["m.npz"]

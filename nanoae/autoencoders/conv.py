@@ -1,4 +1,4 @@
-"""ConvAutoencoder: an Autoencoder whose layers look at images through small windows, the same weights everywhere."""
+"""ConvAutoencoder: an Autoencoder with convolutional layers, for images."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from nanoae.engine.shape import Flatten, Reshape
 from nanoae.rows import Rows
 from nanoae.training.schedules import Cosine, WarmUp
 
-IMAGE = (1, 28, 28)  # what the presets' layers are made for
-SIDES = (8, 128)  # pixels of height and width that the default layers are for
-SMALL = 4  # pixels that an image is halved to
-# Pixels beyond which long trainings stop at twice that, and quarter more than twice LARGE
+IMAGE = (1, 28, 28)  # the image shape that the presets' layers are designed for
+SIDES = (8, 128)  # range of height and width supported by the default layers
+SMALL = 4  # images are halved until both sides are at most this
+# In long trainings, images larger than this stop at 2 SMALL pixels, and those larger than twice this are quartered.
 LARGE = 16
 CHANNELS = (1, 3, 4)
-# Behind more halvings a code reads so many numbers that the first steps at the whole rate saturate its tanh: in long
-# trainings the rate climbs over CLIMB steps.
+# With more halvings the code's Linear has so many inputs that first steps at the full rate saturate its tanh: in long
+# trainings the rate is warmed up over CLIMB steps.
 SHALLOW = 2
 CLIMB = 300
 PLAN = Plan(steps=(500, 8000), usual_batch=100)
 PLAN_OF_LARGE = Plan(steps=(500, 2000), usual_batch=100)
-LONG_TRAININGS = 3e-4  # the weight decay of those that follow from the rows
-# What "auto" stands for in the presets
+LONG_TRAININGS = 3e-4  # weight decay with epochs="auto"
+# The values of "auto" in the presets
 PUBLISHED = {"code_activation": "tanh", "weight_decay": 1e-5}
 
 
@@ -47,7 +47,7 @@ def shrunk(size: Shape, stride: int) -> Shape:
 
 
 def channels_last(shape: Shape) -> bool:
-    """Whether an image of that shape is (H, W, C), with one grey channel, red, green and blue, or these and alpha."""
+    """Return True if an image shape is (H, W, C): grey, RGB or RGBA."""
     return shape[2] in CHANNELS and shape[0] not in CHANNELS
 
 
@@ -55,9 +55,9 @@ def channels_last(shape: Shape) -> bool:
 class ConvAutoencoder(Autoencoder):
     """A convolutional autoencoder: images -> code (N, K) -> images of the same shape.
 
-    Images are (N, C, H, W), (N, H, W, C) where C is 1, 3 or 4 and H is not, (N, H, W) of one grey channel, or rows
-    (N, D) of square grey images, or of any with image_shape. H and W are 8 to 128, and values lie in [-1, 1], where the
-    default layers' tanh ends. For 28 x 28 grey pixels these are
+    Images are (N, C, H, W); (N, H, W, C) if C is 1, 3 or 4 and H is not; (N, H, W) for grey images; or rows (N, D) of
+    square grey images, or of any images with image_shape. H and W are 8 to 128, and values lie in [-1, 1], the range of
+    the default layers' tanh. For 28 x 28 grey pixels these layers are
 
         encoder   1 x 28 x 28   Conv2d(16, kernel 3, stride 3, padding 1)  f  BatchNorm  MaxPool2d(2, stride 2)
                   16 x 5 x 5    Conv2d(32, kernel 3, stride 2, padding 1)  f  BatchNorm  MaxPool2d(2, stride 1)
@@ -69,15 +69,15 @@ class ConvAutoencoder(Autoencoder):
                   16 x 5 x 5    ConvTranspose2d(8, kernel 5, stride 3, padding 1)  f  BatchNorm
                   8 x 15 x 15   ConvTranspose2d(1, kernel 2, stride 2, padding 1)  output_activation
 
-    f is `activation`; `hidden` are the channels of the three convolutions: the decoder's are the second, the first and
-    half the first. For other images each convolution of the encoder (kernel 3, stride 2, padding 1) halves height and
-    width, until they are 4 or less; the channels are those of `hidden`, from the fourth on its last; the decoder
-    mirrors them. encoder and decoder, layers of your own, are for images of any size: the first ends in the code
-    (Flatten(), Linear(32)), the second in the shape of the input. The defaults are those of the presets conv-2d and
-    conv-3d. With epochs="auto" images of more than 16 pixels, 28 x 28 grey ones among them, are halved to 8 or less
-    alone, quartered (kernel 5, stride 4, padding 2) where they have more than 32, and take 2,000 steps at most: more
-    layers learn slower, and 64 numbers give back less than PCA. Of images that are halved more than twice the learning
-    rate climbs over 300 steps, else the code's tanh saturates at once.
+    f is `activation`; `hidden` holds the channels of the three convolutions; the decoder uses the second, the first and
+    half the first. For other image sizes, convolutions (kernel 3, stride 2, padding 1) halve height and width until
+    both are at most 4, with the channels of `hidden`, the last repeated from the fourth layer on; the decoder mirrors
+    them. With layers of your own (encoder=, decoder=) images may have any size: the encoder ends in the code
+    (Flatten(), Linear(32)), the decoder in the input's shape. The defaults are those of the presets conv-2d and
+    conv-3d. With epochs="auto", images larger than 16 pixels, 28 x 28 grey ones included, are reduced only to 8 pixels
+    or less, are quartered first (kernel 5, stride 4, padding 2) if larger than 32, and train for at most 2,000 steps:
+    more layers learn more slowly, and 64 numbers reconstruct worse than PCA. For images halved more than twice, the
+    learning rate is warmed up over 300 steps, else the code's tanh saturates immediately.
     """
 
     _: KW_ONLY
@@ -86,20 +86,19 @@ class ConvAutoencoder(Autoencoder):
     code_activation: Any = parameter(
         AUTO,
         Auto(ACTIVATION),
-        'of the code; auto: tanh, but where epochs="auto" none for images of more than 32 pixels',
+        'of the code; auto: tanh, but none with epochs="auto" for images larger than 32 pixels',
     )
     output_activation: str = "tanh"
     image_shape: Any = parameter(
-        None, Maybe(Widths(2)), "of an example where rows are flat: (C, H, W), (H, W, C) or (H, W)"
+        None, Maybe(Widths(2)), "image shape of flat rows: (C, H, W), (H, W, C) or (H, W)"
     )
     learning_rate: Any = 1e-2
     weight_decay: Any = parameter(
         AUTO,
         Auto(Number()),
-        'penalty on the squares of the weights; auto: 1e-5, or where epochs="auto" 3e-4, without which few images are '
-        "learned by heart",
+        'L2 penalty on the weights; auto: 1e-5, or with epochs="auto" 3e-4, since small sets overfit without it',
     )
-    # whether the layers are those of long trainings on images of more than LARGE pixels
+    # True if the layers are those for long trainings on images of more than LARGE pixels
     _large = False
     _facts = (*Autoencoder._facts, Fact("_large", "large", bool, False))
     initializer: str = "he_uniform"
@@ -128,7 +127,7 @@ class ConvAutoencoder(Autoencoder):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        # Of tables only those of 784 columns are images.
+        # Among tables, only those with 784 columns are images.
         tags.input_tags.two_d_array = False
         tags.input_tags.three_d_array = True
         return tags
@@ -138,7 +137,7 @@ class ConvAutoencoder(Autoencoder):
         if len(self.hidden) != 3:
             raise ValueError(
                 f"ConvAutoencoder: expected hidden, the channels of three convolutions, got {self.hidden!r}. "
-                "For another depth give encoder= and decoder=."
+                "For other depths pass encoder= and decoder=."
             )
         if self.tied_weights:
             raise ValueError(
@@ -157,8 +156,8 @@ class ConvAutoencoder(Autoencoder):
     # ---------------------------------------------------------------- shapes
 
     def layout(self, shape: Shape) -> Shape:
-        """(C, H, W) of examples of that shape; for layers of your own the shape itself where it is no image. ValueError
-        for what is no image that the default layers are for."""
+        """Return the (C, H, W) of examples of this shape; with layers of your own, the shape itself if it is not an
+        image's. Raises ValueError for shapes that the default layers do not support."""
         image = self._image(shape)
         if self.encoder and self.decoder:
             return image or shape
@@ -167,13 +166,13 @@ class ConvAutoencoder(Autoencoder):
             return image
         raise ValueError(
             f"ConvAutoencoder: expected images (C, H, W) of {low} to {high} pixels for the default layers, "
-            f"got {shape}{f' with image_shape={self.image_shape}' if self.image_shape else ''}. Flat rows want "
-            "image_shape=(C, H, W); for other sizes give layers of your own: encoder=[Conv2d(16, 3, 2, 1), ReLU(), "
+            f"got {shape}{f' with image_shape={self.image_shape}' if self.image_shape else ''}. For flat rows set "
+            "image_shape=(C, H, W); for other sizes pass layers of your own: encoder=[Conv2d(16, 3, 2, 1), ReLU(), "
             "Flatten(), Linear(32)] and decoder=[...] that ends in the images' shape."
         )
 
     def _image(self, shape: Shape) -> Shape | None:
-        """(C, H, W) of examples of that shape, of any size; None for what is no image."""
+        """Return the (C, H, W) of examples of this shape, of any size; None if they are not images."""
         stored = self._stored(shape)
         side = math.isqrt(math.prod(stored))
         if stored == (side * side,):
@@ -185,13 +184,13 @@ class ConvAutoencoder(Autoencoder):
         return (stored[2], *stored[:2]) if channels_last(stored) else stored
 
     def _stored(self, shape: Shape) -> Shape:
-        """The shape of an image as the user has it: `image_shape`, where there is one and examples are flat."""
+        """Return the shape of an image in the user's layout: `image_shape` for flat examples, if given."""
         flat = len(shape) == 1 and self.as_built.image_shape
         return tuple(self.as_built.image_shape if flat else shape)
 
     @property
     def channels_last_(self) -> Shape | None:
-        """(H, W, C) where the images given hold their channels last, else None; the network has them first."""
+        """(H, W, C) if the user's images are channels-last, else None; the network is channels-first."""
         return self._channels_last(self.input_shape_)
 
     def _channels_last(self, shape: Shape) -> Shape | None:
@@ -210,7 +209,7 @@ class ConvAutoencoder(Autoencoder):
         super()._build(shape, state)
 
     def _channels_first(self, X: np.ndarray) -> np.ndarray:
-        """Images X as the network has them: (N, C, H, W) where they hold their channels last."""
+        """Return images X as (N, C, H, W) if they are channels-last, else X."""
         stored = self._channels_last(X.shape[1:])
         if stored is None:
             return X
@@ -264,7 +263,7 @@ class ConvAutoencoder(Autoencoder):
         return [*layers, Flatten(), *self._code_layers()]
 
     def _new_decoder(self, encoder: list[Layer], image: Shape) -> list[Layer]:
-        """From the shape of the last convolution's output on, a transposed convolution for each of the encoder's."""
+        """Return a transposed convolution for each of the encoder's, starting from the last one's output shape."""
         transposed: list[tuple[Any, ...]]
         if self._compact(image):
             first, second, third = self.hidden
@@ -281,7 +280,7 @@ class ConvAutoencoder(Autoencoder):
             shape = (channels, *shrunk(last, stride))
             widths = [image[0], *(channels for channels, _, _ in shrinkings[:-1])]
             transposed = [
-                # stride (n - 1) + 1 + this is the size that became n
+                # output padding: stride (n - 1) + 1 + this is the size before the convolution
                 (width, stride + 1, stride, stride // 2, tuple((n - 1) % stride for n in size))
                 for width, (_, size, stride) in zip(widths, shrinkings, strict=True)
             ][::-1]
@@ -295,11 +294,11 @@ class ConvAutoencoder(Autoencoder):
         return [*layers[:-2], *self._output_layers()]
 
     def _compact(self, shape: Shape) -> bool:
-        """Whether examples of that shape have the layers made for IMAGE."""
+        """Return True if examples of this shape use the layers designed for IMAGE."""
         return self.layout(shape) == IMAGE and not self._large
 
     def _shrinkings(self, image: Shape) -> list[tuple[int, Shape, int]]:
-        """(channels behind it, height and width before it, stride) of each convolution."""
+        """Return (output channels, input height and width, stride) of each convolution."""
         size = image[1:]
         least = 2 * SMALL if self._large else SMALL
         found: list[tuple[int, Shape, int]] = []

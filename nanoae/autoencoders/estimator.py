@@ -1,7 +1,7 @@
-"""Estimator: scikit-learn's contract, kept to the letter without importing scikit-learn.
+"""Estimator: scikit-learn's estimator contract, without importing scikit-learn.
 
-`__init__` only stores; `get_params`, `set_params` and scikit-learn's `clone` work; learned names end in `_`; a table is
-checked before anything is learned from it. Source: scikit-learn's "Developing scikit-learn estimators".
+`__init__` only stores its arguments; `get_params`, `set_params` and scikit-learn's `clone` work; learned attributes end
+in `_`; input is validated before training. Source: scikit-learn's "Developing scikit-learn estimators".
 """
 
 from __future__ import annotations
@@ -43,78 +43,78 @@ from nanoae.training.process_group import process_group
 
 
 class _NotFitted(ValueError, AttributeError):
-    """A method that needs `fit` was called before it."""
+    """Raised if a method that needs `fit` is called before it."""
 
 
 class Estimator(FrameOutput, Parametrised):
-    """The base of everything with a `fit`.
+    """Base of everything with a `fit`.
 
-    Any number of threads may use one fitted estimator at once: the results are those of one thread, to the bit. `fit`,
-    and whatever else changes what was learned, raises RuntimeError while another thread uses the same estimator, and so
-    does every other method while another thread changes it (`guard.py`).
+    Any number of threads may use one fitted estimator at once, with bit-identical results. `fit` and other methods that
+    change the fitted state raise RuntimeError while another thread uses the estimator, and all methods raise it while
+    another thread changes it (`guard.py`).
 
-    Rows have the columns of those that fit saw, by name, in their units and on their scale (`check_scale`,
-    `Ends`). A warning tells of fill values, as -9999.
+    Rows must have the columns seen by `fit`, by name, in the same units and on the same scale (`check_scale`, `Ends`).
+    Fill values such as -9999 cause a warning.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         guard(cls)
 
-    n_features_in_: int  # the numbers of an example, and
-    input_shape_: Shape  # its shape: (D,), or (C, H, W) where the estimator takes images
-    open_checkpoints: Checkpoints | None = None  # of the `fit` that runs
-    # Of each column what stands beside its numbers, "%", "€", ""; then `scale_of` them, and their `Ends`
+    n_features_in_: int  # the number of values in an example
+    input_shape_: Shape  # the shape of an example: (D,), or (C, H, W) for images
+    open_checkpoints: Checkpoints | None = None  # the checkpoints of the running `fit`
+    # Each column's unit ("%", "€", ""), the columns' `scale_of`, and their `Ends`
     _units_in: Sequence[str | None] = ()
     _scale_in: Sequence[Any] | None = None
     _ends_in: Ends = Ends()
 
     _kind: ClassVar[str | None] = "transformer"  # or "classifier", "regressor", "outlier_detector"
-    _learned: tuple[str, ...] = ("input_shape_",)  # what makes an estimator a fitted one
-    _facts: ClassVar[tuple[Fact, ...]] = ()  # what a model file keeps in its header
+    _learned: tuple[str, ...] = ("input_shape_",)  # attributes that a fitted estimator has
+    _facts: ClassVar[tuple[Fact, ...]] = ()  # fitted state in a model file's header
 
-    # ---------------------------------------------------------------- what scikit-learn asks of an estimator
+    # ---------------------------------------------------------------- scikit-learn's contract
 
     def __sklearn_tags__(self) -> Any:
         from sklearn.utils import ClassifierTags, RegressorTags, Tags, TargetTags, TransformerTags
 
         supervised = self._kind in ("classifier", "regressor")
         tags = Tags(estimator_type=self._kind, target_tags=TargetTags(required=supervised))
-        tags.input_tags.allow_nan = getattr(self, "missing", "error") == "mask"  # at the next fit
+        tags.input_tags.allow_nan = getattr(self, "missing", "error") == "mask"  # in the next fit
         tags.transformer_tags = TransformerTags(preserves_dtype=[])
         tags.classifier_tags = ClassifierTags() if self._kind == "classifier" else None
         tags.regressor_tags = RegressorTags() if self._kind == "regressor" else None
         return tags
 
     def to_file(self) -> Packed:
-        """What was learned, for the model file: (facts as JSON-ready data, arrays by name)."""
+        """Return the fitted state for a model file: (facts as JSON-ready data, arrays by name)."""
         facts = {fact.name: fact.pack(getattr(self, fact.attribute)) for fact in self._facts}
         return facts, {}
 
     def from_file(self, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        """The opposite of `to_file`, on an estimator with the saved parameters."""
+        """Restore the state from `to_file` in an estimator with the saved parameters."""
         raise NotImplementedError
 
     def check_weights(self) -> None:
-        """ValueError where weights that were learned are NaN or infinite: nothing follows from them."""
+        """Raise ValueError if learned weights are NaN or infinite."""
 
     def __sklearn_is_fitted__(self) -> bool:
         return all(hasattr(self, name) for name in self._learned)
 
     def check_fitted(self) -> None:
         if not self.__sklearn_is_fitted__():
-            sklearn = sys.modules.get("sklearn.exceptions")  # whose own class it is, where loaded
+            sklearn = sys.modules.get("sklearn.exceptions")  # raise its own class if it is loaded
             kind = sklearn.NotFittedError if sklearn else _NotFitted
             raise kind(f"This {type(self).__name__} is not fitted yet. Call fit(X) first.")
 
     @property
     def _n_features_out(self) -> int:
-        """The numbers in a row of `transform`."""
+        """The number of columns of `transform`."""
         raise NotImplementedError
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """["autoencoder0", "autoencoder1", ...]: a name for each column of `transform`. input_features: only compared
-        with the columns that fit saw; ValueError where they are others."""
+        """Return ["autoencoder0", "autoencoder1", ...]: a name for each column of `transform`. input_features is only
+        compared with the columns seen by fit; ValueError if they differ."""
         self.check_fitted()
         name = type(self).__name__
         if input_features is not None:
@@ -132,18 +132,18 @@ class Estimator(FrameOutput, Parametrised):
 
     @guarded
     def export(self, path: Any, what: Any = None, dtype: Any = None) -> str:
-        """Write the fitted model for others to open; what is in the file, in words: see `nanoae.export`."""
+        """Export the fitted model to other formats; return a description of the file. See `nanoae.export`."""
         from nanoae.interchange.export import export
 
         return export(self, path, what, dtype=dtype)
 
     @guarded
     def __getstate__(self) -> dict[str, Any]:
-        """For pickle and deepcopy, which read, too."""
+        """Return the state for pickle and deepcopy; guarded, since they read the estimator."""
         return {name: value for name, value in vars(self).items() if name != "open_checkpoints"}
 
     def entropy(self) -> Any:
-        """What everything random of a fit follows from: random_state, or where it goes on, what was drawn at first."""
+        """Return the seed of all randomness in a fit: from random_state, or that of the first run if it is resumed."""
         given: Any = getattr(self, "random_state", None)
         seed = seed_of(given)
         if isinstance(given, (int, np.integer)):
@@ -163,11 +163,11 @@ class Estimator(FrameOutput, Parametrised):
     # ---------------------------------------------------------------- tables
 
     def _takes_missing(self) -> bool:
-        """Whether a value may be NaN: missing."""
+        """Return True if NaN is accepted as a missing value."""
         return False
 
     def takes_images(self) -> bool:
-        """Whether an example may have any shape; else it is a row of numbers."""
+        """Return True if examples may have any shape, False if they are rows of numbers."""
         return False
 
     def check_table(
@@ -179,12 +179,12 @@ class Estimator(FrameOutput, Parametrised):
         wide: bool = False,
         sample_weight: Any = None,
     ) -> np.ndarray:
-        """X as a finite array (N, D) of `dtype`, or a ValueError that says what is wrong with it; (N, ...) where the
-        estimator takes images. A large file that is memory-mapped, or what else is read by blocks, as Rows. wide: in
-        float64 where `dtype` does not hold every number of X's type.
+        """Return X as a finite array (N, D) of `dtype`, or (N, ...) for images; raise ValueError if it is invalid. A
+        large memory-mapped file, or anything else read in blocks, is returned as Rows. wide: use float64 if `dtype`
+        cannot represent every value of X's type.
 
-        With `reset` (in fit) an example's shape and the column names are remembered, else they must be the ones of fit.
-        Nothing is remembered of a table that is refused, nor of rows whose sample_weight is 0.
+        With `reset` (in fit) the shape of an example and the column names are stored, else they must match those of
+        fit. A rejected table changes nothing, nor do rows whose sample_weight is 0.
         """
         if not reset and not hasattr(self, "input_shape_"):
             self.check_fitted()
@@ -224,7 +224,7 @@ class Estimator(FrameOutput, Parametrised):
         return found
 
     def _check_shape(self, shape: Shape, reset: bool) -> None:
-        """ValueError for the shape (N, ...) of a table that cannot be learned from, or that is another than fit saw."""
+        """Raise ValueError for a shape (N, ...) that cannot be used for training, or differs from that in fit."""
         name = type(self).__name__
         images = self.takes_images()
         if len(shape) < 2 or (len(shape) > 2 and not images):
@@ -249,17 +249,17 @@ class Estimator(FrameOutput, Parametrised):
             return
         expected = f"expected X of shape {batch_of(self.input_shape_)}"
         if features == self.n_features_in_:
-            raise ValueError(f"{name}: {expected}, as fit saw it, got {shape}. Reshape it.")
+            raise ValueError(f"{name}: {expected}, as in fit, got {shape}. Reshape it.")
         raise ValueError(
             f"X has {features} features, but {name} is expecting {self.n_features_in_} features as input: "
-            f"{expected}, got {shape}. Pass the columns that fit saw."
+            f"{expected}, got {shape}. Pass the same columns as in fit."
         )
 
     def record_schema(
         self, shape: Shape, names: Any = None, units: Sequence[str | None] = ()
     ) -> None:
-        """The shape of the table's examples and, where it had any, its columns' units and names: `feature_names_in_` if
-        these are strings, as scikit-learn has it."""
+        """Store the shape of an example and, if given, the columns' units and names: as `feature_names_in_` if they are
+        strings, as in scikit-learn."""
         self._units_in = list(units)
         self._ends_in = self._ends_in if self._ends_in.ends.shape[1:] == shape else Ends()
         self.input_shape_ = shape
@@ -289,15 +289,15 @@ class Estimator(FrameOutput, Parametrised):
 
 
 def as_type(X: Any, dtype: Any) -> np.ndarray:
-    """A table in numbers of `dtype`, and where it is in memory without gaps."""
+    """Return a table as `dtype`; C-contiguous if it is in memory."""
     if isinstance(X, Rows):
         return X.astype(dtype)  # type: ignore[return-value]
     return np.ascontiguousarray(X, dtype)
 
 
 def as_codes(X: Any, model: Estimator, shape: Shape, dtype: Any) -> np.ndarray:
-    """X, finite codes (N, *shape) of a fitted model, as `dtype`; ValueError otherwise, and for a frame of `transform`'s
-    columns in another order."""
+    """Return X as finite codes (N, *shape) of `dtype`; ValueError if it is not, or if it is a frame with the columns of
+    `transform` in another order."""
     name = type(model).__name__
     names = column_labels(X, name)
     own = model.get_feature_names_out().tolist()
@@ -311,16 +311,15 @@ def as_codes(X: Any, model: Estimator, shape: Shape, dtype: Any) -> np.ndarray:
     total, _, _ = look(codes)
     if not math.isfinite(total):
         if not np.isfinite(codes).all():
-            model.check_weights()  # which are to blame for their own codes
+            model.check_weights()  # NaN weights would be the cause of NaN codes
         check_finite(codes, name)
     return codes
 
 
 def squared_error(x: np.ndarray, reconstruction: np.ndarray, per: str) -> np.ndarray:
-    """(x - reconstruction)² of (N, ...): the mean per "row" (N,) or "feature" (...), or each "element".
+    """Return (x - reconstruction)² of (N, ...): the mean per "row" (N,) or "feature" (...), or of each "element".
 
-    Where x is NaN, the means are over the rest; 0 where there is none. A reconstruction that is NaN is no gap,
-    but an error of NaN.
+    The means skip NaN in x and are 0 if all are NaN. NaN in a reconstruction gives an error of NaN.
     """
     one_of("reconstruction_error: per", per, ("row", "feature", "element"))
     error: np.ndarray = (x - reconstruction) ** 2
@@ -334,7 +333,7 @@ def squared_error(x: np.ndarray, reconstruction: np.ndarray, per: str) -> np.nda
 
 
 def seed_of(random_state: Any) -> int | None:
-    """An int seed out of None, an int, a numpy Generator or RandomState (which this advances)."""
+    """Return an int seed, or None, from None, an int, or a numpy Generator or RandomState (which this advances)."""
     if random_state is None:
         return None
     if isinstance(random_state, (int, np.integer)):

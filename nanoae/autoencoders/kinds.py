@@ -1,4 +1,4 @@
-"""Kinds: what a parameter may be. Each checks a value, reads one from the text of an option, and says what it takes."""
+"""Kinds: types of parameter values. Each checks a value, parses one from an option's text, and describes itself."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from nanoae.spelling import did_you_mean, one_of
 
 
 class Kind:
-    """Any value. Subclasses say which; those with a `read` can be options of the command line."""
+    """Any value. Subclasses restrict it; those with a `read` can be command-line options."""
 
-    # the value that a text means; ValueError for one that means none
+    # Parse a value from text; ValueError if the text is invalid
     read: Callable[[str], Any] | None = None
-    metavar = "NAME"  # of an option
-    texts = "names"  # that `read` takes, in words
-    takes = ""  # what it takes, for a table of parameters
-    is_to = " to be "  # what stands between a parameter's name and that
-    known: Any = ()  # the names that a text may have, perhaps with what they stand for
+    metavar = "NAME"  # placeholder in the help of an option
+    texts = "names"  # description of the texts that `read` accepts
+    takes = ""  # description of the accepted values, for tables of parameters
+    is_to = " to be "  # joins a parameter's name and `takes` in messages
+    known: Any = ()  # accepted names, or a mapping from them to values
 
     @property
     def usage(self) -> str:
-        """What may be said in a text, where these are names."""
+        """The accepted names, as text."""
         return usage(dict(self.known))
 
     def holds(self, value: Any) -> bool:
-        """Whether it may be this value."""
+        """Return True if the value is accepted."""
         return True
 
     def check(self, who: str, name: str, value: Any) -> None:
-        """ValueError, by the estimator's and the parameter's name, for a value that it may not be."""
+        """Raise ValueError, naming the estimator and the parameter, if the value is not accepted."""
         if not self.holds(value):
             raise ValueError(f"{who}: expected {name}{self.is_to}{self.takes}, got {value!r}.")
 
     def meant(self, value: Any) -> Any:
-        """What a value stands for: a text for the part that it names, anything else for itself."""
+        """Resolve a value: return the part that a text names, or the value itself."""
         return value
 
 
 def made(factory: Any) -> Any:
-    """What a class, or a function, makes without arguments; itself where it wants some."""
+    """Return factory(), or the factory itself if it needs arguments."""
     try:
         return factory()
     except TypeError:
@@ -67,7 +67,7 @@ class Whole(Kind):
 
 
 class Number(Kind):
-    """A finite number >= 0, or one in an interval, given as it is written: "[0, 1)"."""
+    """A finite number >= 0, or one in an interval such as "[0, 1)"."""
 
     read = float
     metavar, texts = "X", "numbers"
@@ -83,7 +83,7 @@ class Number(Kind):
 
 
 class Flag(Kind):
-    """True or False: "no" is no False."""
+    """True or False; texts such as "no" are not accepted as values."""
 
     texts = "true or false"
     takes = "True or False"
@@ -97,8 +97,8 @@ class Flag(Kind):
 
 
 class Name(Kind):
-    """One of the known names, or an object of a class, which the hint names: "a Loss"; or what makes one: a subclass,
-    or a function without arguments."""
+    """One of the known names, or an instance of `other`, described by `hint` ("a Loss"), or a subclass or function
+    without arguments that makes one."""
 
     read = str
 
@@ -127,7 +127,7 @@ class Name(Kind):
 
 
 class Text(Kind):
-    """A name that is looked up where it is used, or an object of the classes that it may stand for."""
+    """A name that is resolved later, or an instance of one of the given classes."""
 
     read = str
     takes = "a name"
@@ -140,14 +140,14 @@ class Text(Kind):
 
 
 def listed(text: str, kind: type) -> tuple[Any, ...]:
-    """Numbers of 128,64 or 128x64."""
+    """Parse numbers written as 128,64 or 128x64."""
     return tuple(map(kind, text.replace("x", ",").split(",")))
 
 
 class Widths(Kind):
     """A list of `least` or more whole numbers >= 1; as text 128,64 or 128x64, or none."""
 
-    metavar, texts = "N,N", "widths as 128x64"
+    metavar, texts = "N,N", "widths like 128x64"
     takes = "a list of widths"
 
     def __init__(self, least: int = 0) -> None:
@@ -169,10 +169,10 @@ class Widths(Kind):
 
 
 class Shares(Kind):
-    """One share in [0, 1), or two: (of the inputs, of the hidden layers)."""
+    """One fraction in [0, 1), or a pair: (of the inputs, of the hidden layers)."""
 
-    metavar, texts = "X", "shares as 0.5, or 0.2x0.5"
-    takes = "one share in [0, 1) of the hidden layers, or two: (of inputs, of hidden layers)"
+    metavar, texts = "X", "fractions like 0.5 or 0.2x0.5"
+    takes = "a fraction in [0, 1) for the hidden layers, or two: (inputs, hidden layers)"
     is_to = ", "
 
     @staticmethod
@@ -186,7 +186,7 @@ class Shares(Kind):
 
 
 class Part(Kind):
-    """None, or a part of a base class: one of the known ones, or one of the user's own."""
+    """None, or an instance of `base`: one of the known classes or a user's own."""
 
     texts = "parts"
 
@@ -197,7 +197,7 @@ class Part(Kind):
         self.takes = f"None, or one like {example}"
 
     def read(self, text: str) -> Any:
-        """Parts like "kl:0.05,0.1"; several, one for each layer, are joined by "/"."""
+        """Parse a part such as "kl:0.05,0.1"; several, one per layer, are separated by "/"."""
         if "/" in text:
             return [self.read(one) for one in text.split("/")]
         return None if text == "none" else parse_spec(text, self.known)
@@ -251,7 +251,7 @@ class Rate(Kind):
 
 
 class Listed(Kind):
-    """A list of objects that a test holds for, said in words."""
+    """A list of at least `least` items for which `right` holds; `words` describes it."""
 
     is_to = ", "
 
@@ -266,7 +266,7 @@ class Listed(Kind):
 
 
 class Seed(Kind):
-    """None, a whole number >= 0, or a generator; `seed_of` checks it where it is used."""
+    """None, a whole number >= 0, or a generator; checked later, by `seed_of`."""
 
     metavar, texts = "N", "whole numbers >= 0"
     takes = "None, a whole number >= 0, or a generator"
@@ -279,7 +279,7 @@ class Seed(Kind):
 
 
 class Around(Kind):
-    """The base of a kind around another one, which it reads as."""
+    """Base of kinds that extend another kind and parse text like it."""
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
@@ -308,7 +308,7 @@ class Maybe(Around):
 
 
 class Auto(Around):
-    """A value of another kind, or "auto": what suits the rows, as `plan.py` says."""
+    """A value of another kind, or "auto": chosen from the training rows (`plan.py`)."""
 
     def __init__(self, kind: Kind) -> None:
         super().__init__(kind)
@@ -329,11 +329,11 @@ class Auto(Around):
 
 
 class OneOrMore(Around):
-    """A value of another kind, or a list of such; a text has "/" between them."""
+    """A value of another kind, or a list of such values; separated by "/" in text."""
 
     def __init__(self, kind: Kind) -> None:
         super().__init__(kind)
-        self.takes = f"{kind.takes}; or a list of such"
+        self.takes = f"{kind.takes}; or a list of these"
 
     def meant(self, value: Any) -> Any:
         if isinstance(value, (list, tuple)):

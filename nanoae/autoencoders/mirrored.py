@@ -1,4 +1,4 @@
-"""Mirrored: the layers of an autoencoder: an encoder, the decoder that mirrors it, and the parts between them."""
+"""Mirrored: builds the layers of an autoencoder: an encoder, a mirrored decoder, and the parts between them."""
 
 from __future__ import annotations
 
@@ -43,40 +43,38 @@ ACTIVATION = Name(ACTIVATIONS, Layer, "a layer: nanoae.ReLU()")
 
 @estimator
 class Mirrored(Tabular):
-    """An encoder, a decoder and a loss, of widths or of the user's own layers."""
+    """An encoder, a decoder and a loss, built from widths or from the user's own layers."""
 
-    code_size: int = parameter(
-        32, Whole(), "K, the numbers in a code; wider than the input is allowed"
-    )
+    code_size: int = parameter(32, Whole(), "K, the length of a code; may exceed the input's width")
     hidden: Any = parameter(
         (128,),
         Widths(),
-        "widths of the encoder's hidden layers, or channels of its convolutions; the decoder mirrors them",
+        "widths of the encoder's hidden layers, or channels of its convolutions; mirrored in the decoder",
     )
     _: KW_ONLY
     activation: str = parameter(
         AUTO,
         Auto(ACTIVATION),
-        'of the hidden layers; auto: relu, or where epochs="auto" elu, whose biases start in U(-1, 2) where '
-        "X is no image, and tanh where columns have heavy tails",
+        'of the hidden layers; auto: relu, or with epochs="auto" elu, with biases from U(-1, 2) unless '
+        "X is images, and tanh if columns have heavy tails",
     )
     code_activation: str = parameter("identity", ACTIVATION, "of the code")
     output_activation: str = parameter(
         "identity",
         ACTIVATION,
-        'of the reconstruction; with loss="bce" the sigmoid is part of the loss. Data outside its range are refused',
+        'of the reconstruction; with loss="bce" the sigmoid is part of the loss. Data outside its range raise an error',
     )
     loss: Any = parameter(
         "mse",
         Name(RECONSTRUCTION_LOSSES, Loss, "a Loss"),
-        "bce takes data in [0, 1]; a Loss has its own reduction",
+        "bce needs data in [0, 1]; a Loss has its own reduction",
     )
-    tied_weights: bool = parameter(False, Flag(), "decode with the encoder's matrices, transposed")
+    tied_weights: bool = parameter(False, Flag(), "decode with the encoder's transposed weights")
     encoder: Any = parameter(
         None,
         Maybe(LAYERS),
-        "layers of your own, the last of which gives the code: `code_size` and `hidden` then follow from them. "
-        "Examples may have any shape, as images (N, C, H, W)",
+        "layers of your own, the last of which outputs the code; they replace `code_size` and `hidden`. "
+        "Examples may have any shape, such as images (N, C, H, W)",
     )
     decoder: Any = parameter(None, Maybe(LAYERS), "layers of your own, from the code to the output")
     corruption: Any = parameter(
@@ -85,7 +83,7 @@ class Mirrored(Tabular):
         "noise on the input in training: denoising",
     )
     bottleneck: Any = parameter(
-        None, Part(Layer, BOTTLENECKS, "TopK(10)"), "what the code has to pass"
+        None, Part(Layer, BOTTLENECKS, "TopK(10)"), "a layer that constrains the code"
     )
     penalty: Any = parameter(
         None, Part(Penalty, PENALTIES, "L1Sparsity(1e-3)"), "on the code, in training"
@@ -93,8 +91,8 @@ class Mirrored(Tabular):
     missing: str = parameter(
         "error",
         Name(("error", "mask")),
-        "mask: NaN in X marks a missing value. The column's mean replaces it in the input; it counts neither in the "
-        "loss nor in errors, and `reconstruct` fills it in",
+        "mask: NaN in X marks a missing value. It is replaced by the column's mean in the input, ignored in the "
+        "loss and errors, and filled in by `reconstruct`",
     )
 
     # ---------------------------------------------------------------- building
@@ -108,7 +106,7 @@ class Mirrored(Tabular):
         return self._with_parts(encoder), decoder
 
     def settle(self) -> None:
-        """Where `fit` goes on, the activation that the network has stays, too."""
+        """Settle the parameters; a warm start also keeps the network's activation."""
         activation = self.hidden_activation if self.goes_on else AUTO
         super().settle()
         if self.goes_on and self.as_built.activation == AUTO:
@@ -116,7 +114,7 @@ class Mirrored(Tabular):
 
     @property
     def hidden_activation(self) -> Any:
-        """What the hidden layers have, by its name if it has one, whatever was set since they were built."""
+        """The activation of the hidden layers as built: its name, or a layer."""
         return self._plan.activation(self.as_built)
 
     def _new_encoder(self, input_shape: Shape) -> list[Layer]:
@@ -128,12 +126,12 @@ class Mirrored(Tabular):
         return [*layers, *self._code_layers()]
 
     def _code_layers(self) -> list[Layer]:
-        """[Linear, code activation], as wide as the bottleneck wants it."""
+        """[Linear, code activation], with the width that the bottleneck needs."""
         width = self.code_size * getattr(self.part("bottleneck"), "inputs_per_unit", 1)
         return [self._linear(width), activation(self.as_built.code_activation, "code_activation")]
 
     def _output_layers(self) -> list[Layer]:
-        """[output activation], or none where the loss works on logits."""
+        """[output activation], or [] if the loss takes logits."""
         return [] if self._logits else [activation(self.output_activation, "output_activation")]
 
     def _new_decoder(self, encoder: list[Layer], input_shape: Shape) -> list[Layer]:
@@ -153,7 +151,7 @@ class Mirrored(Tabular):
         return [*layers, linears[-1], *self._output_layers()]
 
     def _with_parts(self, encoder: list[Layer]) -> list[Layer]:
-        """[filled gaps], [corruption], encoder, [bottleneck], [penalty]: those that there are."""
+        """[FillMissing], [corruption], encoder, [bottleneck], [penalty]: those in use."""
         parts = [self.part(name) for name in ("corruption", "bottleneck", "penalty")]
         corruption, bottleneck, penalty = copy.deepcopy(parts)
         layers = [layer for layer in (corruption, *encoder, bottleneck) if layer is not None]
@@ -170,12 +168,12 @@ class Mirrored(Tabular):
 
     @property
     def _logits(self) -> bool:
-        """Whether the network ends in logits, the sigmoid being part of the loss."""
+        """True if the network ends in logits and the sigmoid is part of the loss."""
         return isinstance(losses.get(self.loss), BCE)
 
     def check_parameters(self) -> None:
         name = type(self).__name__
-        # which is no parameter where a likelihood is
+        # Estimators with a likelihood have no parameter `loss`
         loss = self.part("loss") if "loss" in vars(self) else None
         of_classes = isinstance(loss, str) and loss == "softmax_cross_entropy"
         if of_classes or isinstance(loss, losses.SoftmaxCrossEntropy):
@@ -195,10 +193,10 @@ class Mirrored(Tabular):
         super()._build(input_shape, state)
         if self.network_.output_shape != tuple(input_shape):
             raise ValueError(
-                f"{type(self).__name__}: expected a decoder that ends in shape {tuple(input_shape)}, the input's, "
+                f"{type(self).__name__}: expected a decoder that ends in the input's shape {tuple(input_shape)}, "
                 f"got {self.network_.output_shape}."
             )
-        if state is None:  # what was saved answers as it was built
+        if state is None:  # saved models are accepted as they were built
             check_one_sigmoid(
                 type(self).__name__, self.network_, self._loss, *self.as_built._loss_words()
             )
@@ -208,7 +206,7 @@ class Mirrored(Tabular):
     # ---------------------------------------------------------------- what can be reconstructed
 
     def _check_reach(self, X: np.ndarray) -> None:
-        """OutOfReach where X has numbers that the network and its loss cannot reconstruct."""
+        """Raise OutOfReach if X has values that the network and its loss cannot reconstruct."""
         net = self.network_
         built = self.as_built
         words, remedy = built._loss_words()
@@ -228,7 +226,7 @@ class Mirrored(Tabular):
         return predicted_range(self._loss, *output_range(self.network_))
 
     def _loss_words(self) -> tuple[str, str]:
-        """The loss, as the user gave it, and what to do where it is not for the data."""
+        """Return the loss as the user specified it, and the remedy if it does not fit the data."""
         if self._logits:
             return 'loss="bce"', 'use loss="mse"'
         return f"loss={self.loss!r}", "encode categories one-hot, as TableEncoder does"

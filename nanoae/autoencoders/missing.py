@@ -1,4 +1,4 @@
-"""Missing values: what a network makes of the inputs that are not there."""
+"""Missing values: a layer that replaces them in the network's input."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from nanoae.engine.layers import Layer
 
 
 class FillMissing(Layer):
-    """y = x where x is a number, center where it is NaN;  dx = dy, and 0 where x is NaN.
+    """y = x, or `center` where x is NaN;  dx = dy, or 0 where x is NaN.
 
-    center (D,) is state, not learned by gradients: 0 until somebody writes the columns' means there. With the loss
-    Masked a network then trains on rows with gaps, which it is neither told nor asked about.
+    center (D,) is state without a gradient: 0 until `learn_means` sets the columns' means. With the loss Masked, a
+    network can train on rows with missing values.
     """
 
     def infer_shape(self, in_shape: Shape) -> Shape:
@@ -21,8 +21,7 @@ class FillMissing(Layer):
         return in_shape
 
     def learn_means(self, X: np.ndarray, weights: np.ndarray | None) -> None:
-        """center = each feature's mean over the rows of X (N, ...) that have it, of which row n counts weights[n]
-        times."""
+        """Set center to each feature's mean over the known values in X (N, ...), with weights (N,) of the rows."""
         total = np.zeros(X.shape[1:])
         count = np.zeros(X.shape[1:])
         for block, w in weighed_blocks(X, weights):

@@ -1,4 +1,4 @@
-"""Mixture: a density over codes made of Gaussians, so that any autoencoder can draw codes that it knows."""
+"""Mixture: a Gaussian mixture model of codes, from which any autoencoder can sample."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from nanoae.data.kmeans import plus_plus
 from nanoae.former import former
 from nanoae.spelling import one_of
 
-LEAST = 1e-6  # added to variances: a component on a single point would have none
+LEAST = 1e-6  # added to variances, which would be 0 for a component on a single point
 
 
 class Mixture(Configurable):
     """p(z) = Σ_c weights[c] N(z; means[c], covariances[c]).
 
-    weights       (C,) positive; they are divided by their sum
+    weights       (C,) positive; normalised to sum 1
     means         (C, K)
-    covariances   (C, K, K), symmetric and positive definite; None: the identity matrix for each, which takes no memory
+    covariances   (C, K, K), symmetric positive definite; None: identity matrices, which take no memory
 
-    Arrays are stored as nested lists, so that a mixture can stand in a model file.
+    Arrays are stored as nested lists, so that a model file can hold a mixture.
     """
 
     def __init__(self, weights: Any, means: Any, covariances: Any = None) -> None:
@@ -54,7 +54,7 @@ class Mixture(Configurable):
         return f"Mixture({len(self.weights)} components of {len(self.means[0])} dimensions)"
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """weights that sum to 1, means, covariances, float64."""
+        """Return (weights that sum to 1, means, covariances), float64."""
         weights = np.array(self.weights)
         means = np.array(self.means)
         if self.covariances is None:
@@ -66,12 +66,12 @@ class Mixture(Configurable):
 
     @classmethod
     def standard(cls, k: int) -> Mixture:
-        """N(0, I) of k dimensions: the prior of a variational autoencoder."""
+        """Return N(0, I) in k dimensions, the prior of a variational autoencoder."""
         return cls([1.0], np.zeros((1, k)))
 
     @classmethod
     def ring(cls, n: int = 10, radius: float = 4.0, std: float = 0.5) -> Mixture:
-        """n round Gaussians of the plane, evenly on a circle."""
+        """Return n isotropic Gaussians in the plane, evenly spaced on a circle."""
         angle = 2 * np.pi * np.arange(n) / n
         means = radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)
         weights = np.full(n, 1 / n)
@@ -92,12 +92,12 @@ class Mixture(Configurable):
         random_state: Any = 0,
         ops: Ops | None = None,
     ) -> Mixture:
-        """The mixture that expectation maximisation (Dempster 1977) finds for rows z (N, K), started by k-means++.
+        """Fit a mixture to rows z (N, K) by expectation maximisation (Dempster 1977), initialised by k-means++.
 
-        covariance   "full", or "diag": none between dimensions
-        tolerance    the end: the mean log-likelihood gained less
+        covariance   "full" or "diag" (diagonal)
+        tolerance    stop once the mean log-likelihood improves by less than this
 
-        E   r[n, c] = weights[c] N(z[n]; c) / p(z[n])           how much of row n belongs to c: a softmax
+        E   r[n, c] = weights[c] N(z[n]; c) / p(z[n])           responsibilities: a softmax over c
         M   weights[c] = Σ_n r / N,   means[c] = Σ_n r z / Σ_n r,   covariances[c] = Σ_n r (z - m)(z - m)ᵀ / Σ_n r
         """
         z = np.asarray(z, np.float64)
@@ -124,7 +124,7 @@ class Mixture(Configurable):
         max_iter: int,
         tolerance: float,
     ) -> Mixture:
-        """Rounds of E and M from here. shape (K, K): 1 where a covariance may be other than 0."""
+        """Run EM iterations from this mixture. shape (K, K): 1 where a covariance may be non-zero, else 0."""
         mixture = self
         last = -math.inf
         for _ in range(max_iter):
@@ -148,7 +148,7 @@ class Mixture(Configurable):
     # ---------------------------------------------------------------- using
 
     def log_joint(self, z: Array, ops: Ops) -> Array:
-        """log weights[c] N(z[n]; c), (N, C). With covariance = L Lᵀ and y = L⁻¹ (z - mean):
+        """Return log weights[c] N(z[n]; c), (N, C). With covariance = L Lᵀ and y = L⁻¹ (z - mean):
         log N = -(y·y + K log 2π) / 2 - Σ log L[k, k]."""
         weights, means, covariances = self.arrays()
         joint = ops.empty((len(z), len(weights)), z.dtype)
@@ -164,12 +164,12 @@ class Mixture(Configurable):
         return joint
 
     def score_samples(self, z: Any) -> np.ndarray:
-        """log p(z) in nats of rows z (N, K)."""
+        """Return log p(z) in nats of rows z (N, K), (N,)."""
         ops = get_ops("numpy")
         return ops.log_sum_exp(self.log_joint(np.asarray(z, np.float64), ops))  # type: ignore[no-any-return]
 
     def sample(self, n: int, random_state: Any = None, temperature: float = 1.0) -> np.ndarray:
-        """n codes (n, K); `temperature` multiplies the standard deviations: below 1 for likelier ones."""
+        """Sample n codes (n, K); `temperature` multiplies the standard deviations: below 1 for more likely codes."""
         rng = np.random.default_rng(random_state)
         weights, means, covariances = self.arrays()
         L = lapack.cholesky(covariances)
@@ -178,12 +178,16 @@ class Mixture(Configurable):
         return means[c] + temperature * np.einsum("nij,nj->ni", L[c], noise)  # type: ignore[no-any-return]
 
     def sampler(self, ops: Ops, dtype: Any) -> Callable[[Any, Array], Array]:
-        """draw(generator, out): out (N, K) ~ p(z), all on the device: to each row the component that a uniform number
-        falls on."""
+        """Return a function draw(generator, out) that fills out (N, K) with samples of p(z) on the device. A uniform
+        random number selects each row's component."""
         if self.covariances is None and len(self.means) == 1 and not np.any(self.means):
             return ops.normal
         weights, means, covariances = self.arrays()
-        bounds = [0.0, *np.cumsum(weights)[:-1].tolist(), 1.0]  # u < 1, whatever rounding makes
+        bounds = [
+            0.0,
+            *np.cumsum(weights)[:-1].tolist(),
+            1.0,
+        ]  # ends in 1 exactly: u < 1 despite rounding
         roots = [ops.to_device(L.T, dtype) for L in lapack.cholesky(covariances)]
         parts = list(zip(bounds, bounds[1:], roots, ops.to_device(means, dtype), strict=False))
 
@@ -201,7 +205,7 @@ class Mixture(Configurable):
     drawer = former("Mixture.drawer", sampler)
 
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of each dimension, (K,) each."""
+        """Return the mean and standard deviation of each dimension, (K,) each."""
         weights, means, covariances = self.arrays()
         mean = weights @ means
         within = np.diagonal(covariances, axis1=1, axis2=2)

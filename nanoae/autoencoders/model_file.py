@@ -1,4 +1,4 @@
-"""Model files: an .npz with a JSON header and plain arrays. No pickle: opening a stranger's file runs no code.
+"""Model files: an .npz with a JSON header and plain arrays. No pickle: opening an untrusted file runs no code.
 
 header    {"format": 1, "class": "Autoencoder", "params": {...}, ...}, as UTF-8 bytes
 arrays    named float arrays (the network's theta and running statistics, PCA's components)
@@ -30,12 +30,12 @@ from nanoae.whole_file import whole_file
 
 FORMAT = 1
 KIND = "nanoae model (.npz, or .safetensors)"
-LEAST_LIMIT = 32 << 20  # bytes that a file of any size may unpack to
-# bytes that a network may take beside twice what the file may unpack to: gradients, and moments
+LEAST_LIMIT = 32 << 20  # bytes that any file may unpack to, however small
+# Memory for building a network, in bytes, in addition to twice the unpacked size: gradients and moments
 ROOM = 64 << 20
-HEADER_LIMIT = 16 << 20  # bytes: a history of 100,000 epochs has 6
-LONGEST = 400  # characters of the message for a file that does not fit together
-# What a default said before it was "auto", which stood for the same
+HEADER_LIMIT = 16 << 20  # bytes: a history of 100,000 epochs takes 6 MB
+LONGEST = 400  # maximum length of the quoted error about an inconsistent file
+# Former defaults of parameters whose default is now "auto", with the same effect
 FORMER = {
     "bias_initializer": "zeros",
     "validation_fraction": 0.0,
@@ -43,7 +43,7 @@ FORMER = {
     "code_activation": "tanh",
     "weight_decay": 1e-5,
 }
-MOST_LAYERS = 1000  # in a list of them, or of their sizes: 100,000 take minutes
+MOST_LAYERS = 1000  # maximum length of a list of layers or sizes: 100,000 take minutes
 
 
 def save_model(
@@ -52,9 +52,9 @@ def save_model(
     notes: dict[str, Any] | None = None,
     training: Packed | None = None,
 ) -> None:
-    """Write a fitted model: a file of that name is either the old one or the whole new one.
+    """Write a fitted model atomically: `path` holds either the old file or the complete new one.
 
-    notes      what else the file is to keep, for `read_notes`: JSON-ready data, or models, by name
+    notes      further contents by name, for `read_notes`: JSON-ready data or models
     training   the optimiser's state (`optimizer_state.py`)
     """
     if getattr(model, "callbacks", None):
@@ -72,7 +72,7 @@ def save_model(
 
 
 def pack_with_notes(model: Estimator, notes: dict[str, Any] | None) -> Packed:
-    """All that a file of the model holds: (header, arrays by name)."""
+    """Return the contents of a model file: (header, arrays by name)."""
     header, arrays = pack(model)
     header = {"format": FORMAT, **header, "notes": dict(notes or {})}
     for name, note in header["notes"].items():
@@ -83,13 +83,13 @@ def pack_with_notes(model: Estimator, notes: dict[str, Any] | None) -> Packed:
 
 
 def pack(model: Estimator) -> Packed:
-    """(header as JSON-ready data, arrays by name) of a fitted model."""
+    """Return (header as JSON-ready data, arrays by name) of a fitted model."""
     config = model.as_built.config()
     open_yet = getattr(model, "_left_open", {})
     params = {name: open_yet.get(name, value) for name, value in config.items()}
     params.pop("callbacks", None)
     if not isinstance(params.get("random_state", 0), (int, np.integer)):
-        params["random_state"] = None  # a generator: its numbers are spent
+        params["random_state"] = None  # the generator's state is not saved
     facts, arrays = model.to_file()
     names = getattr(model, "feature_names_in_", None)
     header = {
@@ -114,20 +114,21 @@ def load_model(
     parts: Sequence[type] = (),
     limit: int | None = None,
 ) -> Estimator:
-    """The model in `path`, on `backend` (None: the one it was made with, or "auto" where that is not to be had).
+    """Load the model in `path` on `backend` (None: the backend it was saved with, or "auto" if that is unavailable).
 
-    parts   classes of your own that the model is made of: layers, losses, scores. A file can name no others than these
-            and nanoae's own, and runs no code
-    limit   the most bytes to unpack; None: 32 MiB, or four times the file's
+    parts   classes of your own that the model contains: layers, losses, scores. Only these and nanoae's own classes can
+            be named by a file, and no code in it is run
+    limit   maximum number of bytes to unpack; None: 32 MiB, or four times the file size if that is more
 
-    Raises FileNotFoundError; ValueError for a file that is no model, is cut, corrupt, or of a newer format.
+    Raises FileNotFoundError, or ValueError for a file that is not a model, is truncated or corrupt, or has a newer
+    format.
     """
     with open_model(path, parts, limit) as (header, arrays):
         return unpack(header, arrays, backend)
 
 
 def read_notes(path: Any, limit: int | None = None) -> dict[str, Any]:
-    """What `save_model` was given to note beside the model; nothing where it was given nothing. limit: as `load`'s."""
+    """Return the `notes` that `save_model` stored with the model, {} if none. limit: as in `load_model`."""
     with open_model(path, (), limit) as (header, arrays):
         notes = promised(header, "notes", dict, None) or {}
         for name, note in notes.items():
@@ -140,22 +141,22 @@ def read_notes(path: Any, limit: int | None = None) -> dict[str, Any]:
 def open_model(
     path: Any, parts: Sequence[type], limit: int | None
 ) -> Iterator[tuple[dict[str, Any], Saved]]:
-    """(header, arrays) of a model file, an .npz, or what `export` wrote as .safetensors."""
-    import nanoae.pyod  # noqa: F401 - here, for a file may name its detectors
+    """Yield (header, arrays) of a model file: an .npz, or a .safetensors written by `export`."""
+    import nanoae.pyod  # noqa: F401 - a file may name its detectors
 
     size = os.stat(path).st_size
     limit = max(LEAST_LIMIT, 4 * size) if limit is None else limit
     if str(path).endswith(".safetensors"):
         from nanoae.interchange.safetensors import read
 
-        if size > limit:  # its arrays are not packed
+        if size > limit:  # its arrays are not compressed
             raise BadFile(path, f"at most {limit} bytes", size, "Allow more with --limit 8GB.")
         text, arrays = read(path)
         with consistent(path, limit):
             yield parsed(path, text), Saved(arrays, parts)
         return
     if str(path).endswith(".onnx"):
-        hint = "ONNX is for other programs: load the model that was exported."
+        hint = "ONNX files are for other programs: load the original model file."
         raise BadFile(path, f"a {KIND}", "an ONNX graph", hint)
     with open_archive(path, limit, KIND) as archive, consistent(path, limit):
         yield parsed(path, header_of(archive)), Saved(archive, parts)
@@ -163,21 +164,21 @@ def open_model(
 
 @contextmanager
 def consistent(path: Any, limit: int) -> Iterator[None]:
-    """BadFile, with the file's name, for what does not fit together in it; and what it says is to be built may take no
-    more memory than a model of its size does."""
+    """Turn errors about inconsistent contents into BadFile with the file's name, and limit the memory that objects
+    described in the file may take to that of a model of its size."""
     try:
         with ALLOWANCE.of(2 * limit + ROOM):
             yield
     except (BadFile, BackendError, ImportError):
         raise
-    except Exception as error:  # no list of what nonsense leads to is complete
+    except Exception as error:  # corrupt contents may raise anything
         raise BadFile(
             path, "a whole nanoae model", f"one that does not fit together: {error!s:.{LONGEST}}"
         ) from error
 
 
 def header_of(archive: Archive) -> bytes:
-    """The text of the header; nothing where there is none."""
+    """Return the text of the header, b"" if there is none."""
     if "header" not in archive:
         return b""
     shape, dtype = archive.header("header")
@@ -188,7 +189,7 @@ def header_of(archive: Archive) -> bytes:
 
 
 def parsed(path: Any, text: bytes) -> dict[str, Any]:
-    """The header; BadFile for what is none, or of so many parts that nobody wrote it by saving a model."""
+    """Parse the header; raise BadFile if it is invalid or nested more deeply than in any saved model."""
     try:
         header: dict[str, Any] = parse(text)
         found = promised(header, "format", int)
@@ -202,7 +203,7 @@ def parsed(path: Any, text: bytes) -> dict[str, Any]:
 
 
 def unpack(header: dict[str, Any], arrays: Saved, backend: str | None = None) -> Estimator:
-    """The model that `pack` took apart; backend as in `load_model`."""
+    """Rebuild the model from the output of `pack`; backend as in `load_model`."""
     params = promised(header, "params", dict)
     shape = tuple(promised(header, "input_shape", [int]))
     names = promised(header, "feature_names", ([str], None), None)
@@ -213,7 +214,7 @@ def unpack(header: dict[str, Any], arrays: Saved, backend: str | None = None) ->
     misnamed = names is not None and len(names) != math.prod(shape)
     if not shape or min(shape) < 1 or misnamed:
         raise ValueError(
-            f"expected an input_shape and a name for each feature, or none, got {shape} and {names}."
+            f"expected an input_shape and either a name for each feature or none, got {shape} and {names}."
         )
     model = arrays.from_config({**params, "type": promised(header, "class", str)}, Estimator)
     given = model.get_params(deep=False)

@@ -1,4 +1,4 @@
-"""NetworkEstimator: a network with a `fit`. Autoencoders, and classifiers built on them, differ in their layers."""
+"""NetworkEstimator: a network with a `fit`, the base of autoencoders and of the classifiers built on them."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ HISTORY = {str: [(float, NOT_FINITE)]}
 
 @estimator
 class NetworkEstimator(Shown):
-    """An estimator around one network_: the layers that make the code, then the rest, a decoder or a head.
+    """An estimator around one network_: an encoder, followed by a decoder or a head.
 
-    A subclass says which layers (`_layers`) and which loss (`new_loss`).
+    A subclass defines the layers (`_layers`) and the loss (`new_loss`).
 
-    network_   a Sequential; its first `_n_encoder` layers are the ones that make the code
+    network_   a Sequential; its first `_n_encoder` layers are the encoder
     """
 
     _facts: ClassVar[tuple[Fact, ...]] = (Fact("history_", "history", HISTORY),)
@@ -59,23 +59,23 @@ class NetworkEstimator(Shown):
     # ---------------------------------------------------------------- building
 
     def _layers(self, input_shape: Shape) -> tuple[list[Layer], list[Layer]]:
-        """(the encoder, whose end is the code, and the decoder or head behind it), new layers."""
+        """Return new layers: (the encoder, which ends in the code; the decoder or head)."""
         raise NotImplementedError
 
     def _network_input(self, input_shape: Shape) -> Shape:
-        """The shape of what the network reads of an example: the example, or more than that."""
+        """Return the shape of the network's input for an example: here that of the example itself."""
         return input_shape
 
     def new_loss(self) -> Loss:
-        """The loss that the network is trained on, a new one."""
+        """Return a new instance of the training loss."""
         raise NotImplementedError
 
     def _trainable(self) -> list[slice] | None:
-        """The slices of theta that learn; None: all of it."""
+        """Return the slices of theta to train; None: all of theta."""
         return None
 
     def _build(self, input_shape: Shape, state: list[np.ndarray] | None = None) -> None:
-        """Encoder, decoder and loss, untrained, or with `state`, what others of the same shape had learned."""
+        """Build encoder, decoder and loss: untrained, or with the learned arrays `state` of the same shapes."""
         self.check_parameters()
         encoder, decoder = self._layers(input_shape)
         network_seed, self._order_seed = np.random.SeedSequence(self.entropy()).spawn(2)
@@ -90,21 +90,21 @@ class NetworkEstimator(Shown):
         self.code_size_ = int(np.prod(encoder[-1].out_shape))
         if state is None:
             self.history_ = {"loss": [], "seconds": []}
-        self._optimizer_state: Any = None  # of a file
+        self._optimizer_state: Any = None  # set when loaded from a file
 
     # ---------------------------------------------------------------- training
 
     def _weighted_rows(
         self, X: Any, sample_weight: Any, most: int = 0, least: int = 1
     ) -> tuple[slice | np.ndarray, np.ndarray | None]:
-        """(the numbers of the rows of X that count, their weights or None): see `weighted_rows`."""
+        """Return (indices of the rows of X with positive weight, their weights or None): see `weighted_rows`."""
         return weighted_rows(sample_weight, len(X), type(self).__name__, most, least)
 
     def _pretrain(self, examples: Examples) -> None:
-        """What is learned before the network is trained as a whole: here, nothing."""
+        """Train parts of the network before the whole: nothing here."""
 
     def _rows_and_labels(self, validation_data: Any, what: str) -> tuple[Any, ...]:
-        """(rows, their labels), given as validation_data; ValueError for anything else. what: the labels' name."""
+        """Return validation_data as (rows, labels); ValueError if it is anything else. what: the name of the labels."""
         if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
             raise ValueError(
                 f"{type(self).__name__}: expected validation_data=(rows, their {what}), got a "
@@ -113,7 +113,7 @@ class NetworkEstimator(Shown):
         return tuple(validation_data)
 
     def _settle_plan(self, rows: int, watched: bool) -> None:
-        """Numbers for what is "auto", by the number of rows: from here on the estimator was built with these."""
+        """Replace each "auto" by a value chosen from the number of rows, as if the estimator was built with it."""
         built = self.as_built
         found = self._plan.settings(built, rows, watched)
         if isinstance(built.scaling, str) and built.scaling == AUTO:
@@ -122,12 +122,12 @@ class NetworkEstimator(Shown):
         self._settle(**found)
 
     def planned(self, name: str, rows: int) -> Any:
-        """A parameter that may be "auto", for so many rows."""
+        """Return the value of a parameter that may be "auto", for this number of rows."""
         built = self.as_built
         return self._plan.settings(built, rows, watched=True).get(name, getattr(built, name))
 
     def resolved_batch_size(self, rows: int) -> int:
-        """Rows per training step, of so many."""
+        """Return the batch size for this number of rows."""
         return int(self.planned("batch_size", rows))
 
     @property
@@ -136,8 +136,8 @@ class NetworkEstimator(Shown):
         return None if patience == AUTO else patience
 
     def _hold_out(self, n: int, X: Any = None) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers of the rows to learn from, and of those to watch the loss on, out of n in random order. Of a
-        table X that does not fit in memory as bool, of the latter no more than do."""
+        """Split n rows at random; return (training indices, validation indices). For a table X that does not fit in
+        memory, boolean masks, with no more validation rows than fit."""
         held = max(1, round(self.as_built.validation_fraction * n))
         if held >= n:
             raise ValueError(
@@ -155,8 +155,8 @@ class NetworkEstimator(Shown):
     def _divided(
         self, examples: Examples, watched: Examples | None
     ) -> tuple[Examples, Examples | None]:
-        """(those to learn from, those to watch the loss on), once the plan is settled by how many there are: a share of
-        the examples is held out where the user has given none to watch."""
+        """Return (training, validation) examples, after settling the plan for their number. Without validation data
+        from the user, a fraction of the examples is held out."""
         n = len(examples.inputs)
         self._settle_plan(n, watched=watched is not None)
         if watched is not None or not self.as_built.validation_fraction:
@@ -165,12 +165,12 @@ class NetworkEstimator(Shown):
         return examples.take(kept), examples.take(held)
 
     def _train(self, examples: Examples, watched: Examples | None) -> None:
-        """Train network_ on the examples, measuring the loss of those `watched`."""
+        """Train network_ on `examples` and measure the validation loss on `watched`."""
         built = self.as_built
         falling = self._rate_falls
         if built.patience is not None and watched is None:
             raise ValueError(
-                f"{type(self).__name__}: expected rows to watch with patience={built.patience}, got none. "
+                f"{type(self).__name__}: expected validation rows with patience={built.patience}, got none. "
                 "Pass validation_data=... to fit, or set validation_fraction=0.1."
             )
         self._trainer = trainer = self.new_trainer(len(examples.inputs), built.epochs, falling)
@@ -182,7 +182,7 @@ class NetworkEstimator(Shown):
             )
             trainer.measure = functools.partial(judge, weights=watched.weights)
         targets = weigh(trainer, self._loss, examples)
-        self.history_ = trainer.history  # as far as it goes: callbacks may keep the model
+        self.history_ = trainer.history  # set now, since callbacks may save the model
         data = self._to_device(examples.inputs), self._to_device(targets)
         try:
             trainer.fit(*data, validation=validation, checkpoints=self.open_checkpoints)
@@ -192,13 +192,16 @@ class NetworkEstimator(Shown):
             raise
         self.interrupted_ = trainer.interrupted
         if falling:
-            del self._trainer  # whose rate has fallen to 0: `partial_fit` starts from the whole one
+            del (
+                self._trainer
+            )  # its rate has fallen to 0; `partial_fit` starts from the initial rate
 
     def _to_device(self, array: Any) -> Any:
         return None if array is None else self.network_.ops.dataset(array)
 
     def new_trainer(self, rows: int, epochs: int, falling: bool = False) -> Trainer:
-        """What trains network_ on so many rows: optimiser, batch size and callbacks are those of the estimator."""
+        """Return a trainer of network_ for this number of rows, with the estimator's optimiser, batch size and
+        callbacks."""
         kind: Callable[..., Trainer] = Trainer
         built = self.as_built
         if built.processes != 1:
@@ -242,22 +245,22 @@ class NetworkEstimator(Shown):
         return self.scaled(self._check_X(X))
 
     def _inputs(self, X: Any) -> np.ndarray:
-        """What the network reads of X; of a model with conditions, under those."""
+        """Return the network's input for X, including conditions in a conditional model."""
         return self._read(X)
 
     # ---------------------------------------------------------------- using
 
     @framed
     def transform(self, X: Any) -> np.ndarray:
-        """The codes (N, K) of X (N, D), or of images where the estimator takes those."""
+        """Return the codes (N, K) of X (N, D), or of images if the estimator takes them."""
         return self._encode(X)
 
     def _encode(self, X: Any, **condition: Any) -> np.ndarray:
-        """`transform`, an array whatever `set_output` says."""
+        """As `transform`, but always returns an array, regardless of `set_output`."""
         return self._run(self._inputs(X, **condition), 0, self._n_encoder)
 
     def _run(self, X: np.ndarray, start: int, stop: int | None) -> np.ndarray:
-        """Layers start .. stop-1 on X, a block of rows at a time, into a new host array."""
+        """Apply layers start .. stop-1 to X in blocks of rows; return a new host array."""
         net = self.network_
         ops = self.network_.ops
         infer = inference(net, start, stop, self._loss if stop is None else None)
@@ -269,12 +272,12 @@ class NetworkEstimator(Shown):
 
     @property
     def n_code_layers_(self) -> int:
-        """How many of network_'s layers make the code; the rest is a decoder or a head."""
+        """Number of layers of network_ that form the encoder; the rest is a decoder or a head."""
         return self._n_encoder
 
     @property
     def loss_(self) -> Loss:
-        """The loss that network_ was trained on, which says what the network's outputs mean."""
+        """The training loss of network_; its `predict` interprets the network's outputs."""
         return self._loss  # type: ignore[no-any-return]
 
     @property
@@ -285,9 +288,9 @@ class NetworkEstimator(Shown):
 
     @guarded
     def __getstate__(self) -> dict[str, Any]:
-        """For pickle: without the trainer and the loss's buffers. partial_fit then starts its optimiser afresh.
+        """Return the state for pickle, without the trainer and the loss: partial_fit then starts a new optimiser.
 
-        What partial_fit changes in place is a copy: pickle looks at it after this has returned.
+        State that partial_fit changes in place is copied, since pickle reads it after this returns.
         """
         state = super().__getstate__()
         for name in ("_trainer", "_loss", "_optimizer_state"):
@@ -305,22 +308,22 @@ class NetworkEstimator(Shown):
     def check_weights(self) -> None:
         if not self.network_.finite:
             raise ValueError(
-                f"{type(self).__name__}: expected finite weights, got NaN or infinity among them. Fit it again: with "
-                "a lower learning rate, or rows of smaller numbers."
+                f"{type(self).__name__}: expected finite weights, got NaN or infinity. Fit it again with "
+                "a lower learning rate or scaled data."
             )
 
     def save(self, path: Any, optimizer: bool = False) -> None:
-        """Write the model to `path` (.npz with JSON inside, no pickle); `nanoae.load` opens it on any backend.
+        """Write the model to `path` (.npz with JSON, no pickle); `nanoae.load` opens it on any backend.
 
-        optimizer   whether to keep the optimizer's state, too: on the backend that it was saved on, `partial_fit` then
-                    goes on as if nothing had been saved, to the bit. ValueError where there is none
+        optimizer   True to save the optimizer's state, too: on the same backend, `partial_fit` then continues exactly
+                    as it would have without saving. ValueError if there is no such state
         """
         self.check_fitted()
         save_model(self, path, training=optimizer_state.packed(self) if optimizer else None)
 
     def to_file(self) -> Packed:
-        """(facts, arrays) for the model file."""
-        self.check_weights()  # the file could not be opened again
+        """Return (facts, arrays) for the model file."""
+        self.check_weights()  # loading requires finite weights
         check_layers(self)
         facts, arrays = super().to_file()
         state = {
@@ -330,18 +333,18 @@ class NetworkEstimator(Shown):
         return {**facts, "patience": self._patience}, arrays | state
 
     def from_file(self, header: dict[str, Any], arrays: Any) -> None:
-        """The opposite of `to_file`."""
+        """Restore the state from `to_file`."""
         self.settle()
         self._settings_from_file(header, arrays)
         dtypes = (float_type(self.dtype).name,)
         count = sum(name.startswith("state") for name in arrays)
         state = [arrays.take(f"state{i}", dtypes=dtypes) for i in range(count)]
-        for fact in self._facts:  # which the layers may follow from
+        for fact in self._facts:  # the layers may depend on them
             setattr(self, fact.attribute, fact.read(header))
-        # In older files the plan's own stands for "auto": any, for what follows is that the best weights were kept.
+        # Older files lack the planned patience; any value will do, since it only says that the best weights were kept.
         before = len(self.history_["loss"]) if self.epochs == AUTO else self._patience
         self._settle(patience=promised(header, "patience", (int, None), before))
         self._build(tuple(header["input_shape"]), state)
         self._optimizer_state = optimizer_state.read(header, arrays)
         row = np.zeros((1, *self.network_.input_shape), self.network_.dtype)
-        self._run(row, 0, None)  # an error where parts do not fit together
+        self._run(row, 0, None)  # raises if the parts are inconsistent

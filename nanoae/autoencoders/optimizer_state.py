@@ -1,4 +1,4 @@
-"""The optimiser's state in a model file: what the next `partial_fit` follows from, beside the weights."""
+"""The optimiser's state in a model file: what the next `partial_fit` needs in addition to the weights."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from nanoae.training import state
 from nanoae.training.loop import Trainer
 from nanoae.training.state import Arrays, Facts
 
-MOST = 1 << 53  # rows and epochs: more are no numbers that somebody had
+MOST = 1 << 53  # rows and epochs: larger values in a file are invalid
 
 
 def packed(model: Any) -> tuple[Facts, Arrays]:
-    """(facts, arrays) of a fitted model; ValueError where no optimiser of it goes on."""
+    """Return (facts, arrays) of a fitted model; ValueError if it has no optimiser to continue with."""
     trainer = trainer_of(model) if hasattr(model, "partial_fit") else None
     if trainer is None:
         raise ValueError(
-            f"{type(model).__name__}.save: expected optimizer=True of a model whose partial_fit goes on with an "
-            'optimizer, got one that would begin with a new one, as after a fit with epochs="auto", whose rate has '
-            "fallen to 0. Leave it out, or give fit a number of epochs."
+            f"{type(model).__name__}.save: expected a model with an optimizer that partial_fit continues with for "
+            'optimizer=True, got none, as after a fit with epochs="auto", whose learning rate has fallen to 0. '
+            "Set optimizer=False, or fit with a number of epochs."
         )
     facts, arrays = state.between_epochs(trainer)
     identity = state.identity(trainer)
@@ -32,7 +32,7 @@ def packed(model: Any) -> tuple[Facts, Arrays]:
 
 
 def read(header: Facts, arrays: Saved) -> tuple[Facts, Arrays] | None:
-    """What a model file has kept of that, if anything; ValueError for what cannot be it."""
+    """Return that state from a model file, None if it has none; ValueError if it is invalid."""
     facts = promised(header, "training", dict, None)
     if facts is None:
         return None
@@ -47,9 +47,9 @@ def read(header: Facts, arrays: Saved) -> tuple[Facts, Arrays] | None:
 
 
 def trainer_of(model: Any) -> Trainer | None:
-    """The trainer that the next `partial_fit` of a fitted model goes on with: of its last call, or as a file has kept
-    it. None where there is none, or none for the layers that are there now, and with a warning on another backend,
-    whose random numbers are others. ValueError for a file's that does not fit."""
+    """Return the trainer that the next `partial_fit` continues with: that of the last call, or one restored from a
+    file. None if there is none for the present layers or, with a warning, if it was saved on another backend, whose
+    random numbers differ. ValueError if a file's state does not match the model."""
     found = vars(model).get("_optimizer_state")
     model._optimizer_state = None
     if found is None:

@@ -1,4 +1,4 @@
-"""Own layers: an encoder and a decoder that the user lists, or layers put in place of others by hand."""
+"""Own layers: encoders and decoders given by the user as lists of layers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LAYERS = Listed(
 def copies(
     encoder: Sequence[Layer] | None, decoder: Sequence[Layer] | None
 ) -> tuple[list[Layer] | None, list[Layer] | None]:
-    """Copies of both. What is tied to a layer of the encoder stays tied; what stands in both lists is two layers."""
+    """Copy both lists. Layers tied to an encoder layer stay tied; a layer in both lists becomes two layers."""
     made: dict[int, Any] = {}
     own_encoder = None if encoder is None else copy.deepcopy(list(encoder), made)
     for layer in decoder or ():
@@ -29,7 +29,7 @@ def copies(
 
 
 def layer_settings(network: Sequential) -> list[Any]:
-    """Its layers' kinds, and the settings of activations; those of others may change in training, as KL's weight."""
+    """Return the layers' types, and the settings of activations. Other settings may change in training (KL weight)."""
     return [
         config_snapshot(layer) if isinstance(layer, Elementwise) else type(layer)
         for layer in network.layers
@@ -37,10 +37,10 @@ def layer_settings(network: Sequential) -> list[Any]:
 
 
 def check_layers(model: Any) -> None:
-    """ValueError where a model's layers are others than its parameters made: these are all that a file has of them."""
+    """Raise ValueError if a model's layers differ from those of its parameters, since a file stores only these."""
     now = layer_settings(model.network_)
     if now != getattr(model, "_layer_settings", now):
         raise ValueError(
-            f"{type(model).__name__}: expected layers as its parameters make them, which is what a file keeps, got "
-            f"others: {model.network_}. Give them as encoder= and decoder=, or keep the model with pickle."
+            f"{type(model).__name__}: expected layers as its parameters make them, since a file stores only these, got "
+            f"{model.network_}. Pass them as encoder= and decoder=, or save the model with pickle."
         )

@@ -1,9 +1,8 @@
-"""Parameters: the arguments of an estimator's constructor: declared once, as they are set now, and as they were when it
-was built.
+"""Parameters: the arguments of an estimator's constructor: their declaration, present values, and values when built.
 
-An `@estimator` is a dataclass, and each of its fields a `parameter`: default, kind and meaning. From that follow the
-constructor, `get_params`, the check before a `fit`, the table in the documentation, and the options of the command
-line. A subclass says another default as `epochs: int = 5`, and takes a parameter away as `loss: ClassVar = "mse"`.
+An `@estimator` is a dataclass whose fields are declared by `parameter`: default, kind and meaning. The constructor,
+`get_params`, the checks in `fit`, the table in the documentation and the command-line options are derived from them. A
+subclass changes a default with `epochs: int = 5` and removes a parameter with `loss: ClassVar = "mse"`.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def parameter(default: Any, kind: Kind, meaning: str) -> Any:
-    """A field of an estimator: its default, the kind of its values, and what it is for."""
+    """Declare a field of an estimator: its default, the kind of its values, and its meaning."""
     return dataclasses.field(default=default, metadata={"kind": kind, "meaning": meaning})
 
 
 def declared(kind: type) -> dict[str, Mapping[str, Any]]:
-    """Parameter -> {"kind": ..., "meaning": ...}, an estimator's own before those that it inherits."""
+    """Return {parameter: {"kind": ..., "meaning": ...}}, the estimator's own parameters before inherited ones."""
     found: dict[str, Mapping[str, Any]] = {}
     for base in kind.__mro__:
         fields: dict[str, dataclasses.Field[Any]] = vars(base).get("__dataclass_fields__", {})
@@ -42,7 +41,7 @@ def declared(kind: type) -> dict[str, Mapping[str, Any]]:
 
 
 class Documentation:
-    """A class's documentation with a table of its parameters behind it, made when somebody reads it."""
+    """A class's docstring followed by a table of its parameters, generated on access."""
 
     def __init__(self, text: str | None) -> None:
         self.text = text or ""
@@ -64,16 +63,16 @@ class Documentation:
 
 @dataclass_transform(field_specifiers=(dataclasses.field,))
 def estimator(kind: T) -> T:
-    """A class whose fields are parameters, with a table of them behind its documentation."""
+    """Make a class an estimator: a dataclass whose docstring ends in a table of its parameters."""
     dataclasses.dataclass(eq=False, repr=False)(kind)
     kind.__doc__ = Documentation(kind.__doc__)  # type: ignore[assignment]
     return kind
 
 
 def restored(method: F, settles: bool = False) -> F:
-    """`method`, which leaves the estimator as it was, fitted or not, where it raises.
+    """Wrap `method` so that it restores the estimator's state if it raises.
 
-    settles   whether it begins by settling the parameters
+    settles   True to settle the parameters first
     """
 
     @functools.wraps(method)
@@ -92,19 +91,19 @@ def restored(method: F, settles: bool = False) -> F:
 
 
 def transactional(fit: F) -> F:
-    """A `fit` that settles the parameters, and is `restored`."""
+    """Wrap a `fit` so that it settles the parameters, and restores the state if it raises."""
     return restored(fit, settles=True)
 
 
 class Parametrised(Configurable):
-    """scikit-learn's `get_params` and `set_params`, and what methods go by once `fit` has settled the parameters."""
+    """scikit-learn's `get_params` and `set_params`, and the parameters that a fitted estimator was built with."""
 
     @classmethod
     def _parameter_names(cls) -> list[str]:
         return sorted(arguments(cls))  # type: ignore[arg-type]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The constructor's arguments as stored; with `deep`, those of estimators among them as `name__their_name`."""
+        """Return the constructor's arguments; with `deep`, also those of nested estimators as `name__their_name`."""
         params: dict[str, Any] = {}
         for name in self._parameter_names():
             params[name] = value = getattr(self, name)
@@ -113,8 +112,8 @@ class Parametrised(Configurable):
         return params
 
     def set_params(self, **params: Any) -> Self:
-        """Store new arguments; ValueError for a name that does not exist. They count from the next `fit` on: what is
-        fitted answers as it was built."""
+        """Store new arguments; ValueError for an unknown name. They take effect in the next `fit`: a fitted estimator
+        keeps working as it was built."""
         for key, value in params.items():
             name, _, rest = key.partition("__")
             one_of(f"{type(self).__name__}: parameter", name, self._parameter_names())
@@ -124,23 +123,23 @@ class Parametrised(Configurable):
             inner = getattr(self, name)
             if not hasattr(inner, "set_params"):
                 raise ValueError(
-                    f"{type(self).__name__}: expected an estimator as {name} to set {rest!r} of, got {inner!r}."
+                    f"{type(self).__name__}: expected {name} to be an estimator with parameter {rest!r}, got {inner!r}."
                 )
             inner.set_params(**{rest: value})
         return self
 
     def settle(self) -> None:
-        """From here on the parameters are what they are now: see `as_built`."""
+        """Store a copy of the present parameters as `as_built`."""
         self._as_built = self.unfitted()
 
     def unfitted(self, **changed: Any) -> Any:
-        """Another one with copies of these parameters, but for those `changed`, and without callbacks.
+        """Return an unfitted copy with the parameters in `changed` replaced, and without callbacks.
 
-        A subclass's constructor may take fewer of them than there are: the others are set after it."""
+        Parameters that a subclass's constructor does not take are set afterwards."""
         taken = self._parameter_names()
         own = [field.name for field in dataclasses.fields(self) if field.init]  # type: ignore[arg-type]
         params = {name: getattr(self, name) for name in {*taken, *own} - {"callbacks"}}
-        # a class, or a function that makes a part, as the part itself: so a file can hold it
+        # Replace classes and factories by the parts they make, so that a file can store them
         params |= {name: self.part(name) for name, value in params.items() if callable(value)}
         params = {**copy.deepcopy(params), **changed}
         given = {name: params.pop(name) for name in taken if name in params}
@@ -150,12 +149,12 @@ class Parametrised(Configurable):
 
     @property
     def as_built(self) -> Any:
-        """An unfitted twin with the parameters that this estimator was built with: what its methods go by, whatever was
-        set, or changed within a parameter, since then. Before `fit`, and in the twin, it is the estimator itself."""
+        """An unfitted twin with the parameters that this estimator was built with. Its methods use them, whatever has
+        been set or modified since. Before `fit`, and in the twin, it is the estimator itself."""
         return vars(self).get("_as_built", self)
 
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments as a file can hold them: device and type of numbers by their names."""
+        """Return the constructor's arguments in a form that a file can store: backend and dtype by name."""
         config = super().config()
         if "backend" in config:
             config["backend"] = getattr(config["backend"], "name", config["backend"])
@@ -164,12 +163,12 @@ class Parametrised(Configurable):
         return config
 
     def part(self, name: str) -> Any:
-        """What the parameter called `name` stands for: of "gaussian:0.5" GaussianNoise(0.5)."""
+        """Resolve the value of parameter `name`: GaussianNoise(0.5) for "gaussian:0.5"."""
         row = declared(type(self)).get(name)
         value = getattr(self, name)
         return value if row is None else row["kind"].meant(value)
 
     def check_parameters(self) -> None:
-        """ValueError for a parameter that is not of its kind."""
+        """Raise ValueError for a parameter with an invalid value."""
         for name, row in declared(type(self)).items():
             row["kind"].check(type(self).__name__, name, getattr(self, name))

@@ -1,4 +1,4 @@
-"""Part: an estimator that is a part of another, which answers for the whole."""
+"""Part: marks estimators that are fitted as a part of another one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PART: ContextVar[bool] = ContextVar("part of another estimator", default=False)
 
 @contextmanager
 def part_of_another() -> Iterator[None]:
-    """In the block what is fitted is a part of another estimator: it tells nothing of its rows, nor of PCA's."""
+    """Suppress warnings about rows and about PCA for estimators fitted within the block."""
     token = PART.set(True)
     try:
         yield

@@ -1,4 +1,4 @@
-"""PCA: the best linear autoencoder, and so the baseline that every other one has to beat."""
+"""PCA: the optimal linear autoencoder, the baseline for all others."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class PCA(Scaled):
     """Principal component analysis by SVD:  code = (x - mean) Vᵀ,  reconstruction = code V + mean.
 
     V (K, D) holds the K right singular vectors of the centred data with the largest singular values: no other linear
-    map to K numbers and back has a smaller squared error (Eckart & Young 1936). Where N > D they are computed as the
-    eigenvectors of XᵀX, which is smaller.
+    map to K numbers and back has a smaller squared error (Eckart & Young 1936). If N > D they are computed as
+    eigenvectors of the smaller matrix XᵀX.
 
-    After fit: mean_ (D,), components_ (K, D), explained_variance_ (K,), explained_variance_ratio_ (K,).
+    Attributes after fit: mean_ (D,), components_ (K, D), explained_variance_ (K,), explained_variance_ratio_ (K,).
     """
 
-    n_components: int = parameter(32, Whole(), "K; more than min(N, D) means min(N, D)")
+    n_components: int = parameter(32, Whole(), "K; values above min(N, D) mean min(N, D)")
     _: KW_ONLY
     scaling: Any = "none"
     _learned = ("mean_", "components_", "explained_variance_", "explained_variance_ratio_")
@@ -44,8 +44,8 @@ class PCA(Scaled):
 
     @transactional
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Learn from X (N, D). `y` is ignored. sample_weight: how much each row counts (N,), >= 0, as if it stood so
-        often in X; of 0 it is not there."""
+        """Fit to X (N, D). `y` is ignored. sample_weight: weights (N,) >= 0; row n counts as if it was repeated
+        sample_weight[n] times."""
         self.check_parameters()
         X = self._check_X(X, True, sample_weight)
         rows, weights = weighted_rows(sample_weight, len(X), "PCA", FEW, least=2)
@@ -54,7 +54,7 @@ class PCA(Scaled):
         X = X[order]
         weights = None if weights is None else weights[order]
         self.mean_ = mean(X, weights)
-        n: Any = len(X)  # or the sum of whole weights; of others the ratios alone count
+        n: Any = len(X)  # or the sum of integer weights; of other weights only the ratios count
         if weights is not None:
             whole = (weights == np.floor(weights)).all()
             weights = weights if whole else weights / weights.mean()
@@ -72,7 +72,7 @@ class PCA(Scaled):
 
     @framed
     def transform(self, X: Any) -> np.ndarray:
-        """The codes (N, K) of X (N, D)."""
+        """Return the codes (N, K) of X (N, D)."""
         return self._encode(X)
 
     def _encode(self, X: Any) -> np.ndarray:
@@ -86,23 +86,23 @@ class PCA(Scaled):
         return codes @ self.components_ + self.mean_
 
     def inverse_transform(self, X: Any) -> np.ndarray:
-        """The reconstructions (N, D) of codes X (N, K)."""
+        """Return the reconstructions (N, D) of codes X (N, K)."""
         self.check_fitted()
         codes = as_codes(X, self, self.components_.shape[:1], np.float64)
         return self.unscaled(self._decode(codes))
 
     def reconstruct(self, X: Any) -> np.ndarray:
-        """inverse_transform(transform(X)), (N, D)."""
+        """Return inverse_transform(transform(X)), (N, D)."""
         return self.inverse_transform(self._encode(X))
 
     def reconstruction_error(self, X: Any, per: str = "row") -> np.ndarray:
-        """Squared error between X and its reconstruction: the mean per row (N,), per feature (D,), or each element
+        """Return the squared error of the reconstruction: the mean per row (N,) or feature (D,), or of each element
         (N, D), for per="row", "feature" or "element"."""
         return reconstruction_errors(self, self._check_X(X), per)
 
     def evaluate(self, X: Any, *, sample_weight: Any = None) -> dict[str, float]:
-        """{"loss", "mse"}: the mean squared error over X (N, D), of which row n counts sample_weight[n] times; where
-        columns are scaled also "scaled_mse", on that scale, which is then the loss."""
+        """Return {"loss", "mse"}: the mean squared error on X (N, D), weighted by sample_weight (N,). If columns are
+        scaled there is also "scaled_mse", the error on that scale, which is then the loss."""
         X = self._check_X(X)
         rows, weights = weighted_rows(sample_weight, len(X), "PCA")
         X = X[rows]
@@ -115,7 +115,7 @@ class PCA(Scaled):
         return {"loss": errors.get("scaled_mse", errors["mse"]), **errors}
 
     def score(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> float:
-        """Minus the mean squared error: higher is better."""
+        """Return the negative mean squared error: higher is better."""
         return -self.evaluate(X, sample_weight=sample_weight)["loss"]
 
     @property
@@ -141,7 +141,7 @@ class PCA(Scaled):
 
 
 def mean(X: np.ndarray, weights: np.ndarray | None) -> Any:
-    """Σ w x / Σ w of the rows X (N, D)."""
+    """Return Σ w x / Σ w of the rows X (N, D)."""
     total = sum((block * w).sum(axis=0) for block, w in weighed_blocks(X, weights))
     return total / (len(X) if weights is None else weights.sum())
 
@@ -152,15 +152,15 @@ def centred(
     exponent: int,
     weights: np.ndarray | None,
 ) -> Iterator[np.ndarray]:
-    """√w (x - mean) / 2^exponent, which is exact, and so no square is too large or too small; a block at a time."""
+    """Yield blocks of √w (x - mean) / 2^exponent. This scaling is exact and prevents over- and underflow of squares."""
     for block, w in weighed_blocks(X, weights):
         yield np.ldexp(block - mean, -exponent) * np.sqrt(w)
 
 
 def singular(parts: Iterator[np.ndarray], tall: bool) -> tuple[np.ndarray, np.ndarray]:
-    """S² (K,), largest first, and Vᵀ (K, D) of all rows X = U S Vᵀ (N, D), which come in parts.
+    """Return S² (K,), in descending order, and Vᵀ (K, D) of X = U S Vᵀ (N, D), whose rows come in parts.
 
-    tall   N > D: the D x D matrix XᵀX = V S² Vᵀ has the same right singular vectors, and is smaller
+    tall   N > D: the smaller D x D matrix XᵀX = V S² Vᵀ has the same right singular vectors
     """
     if tall:
         squares, vectors = lapack.eigh(sum(part.T @ part for part in parts))
@@ -170,7 +170,7 @@ def singular(parts: Iterator[np.ndarray], tall: bool) -> tuple[np.ndarray, np.nd
 
 
 def with_signs(vectors: np.ndarray) -> np.ndarray:
-    """Singular vectors (K, D), whose signs are arbitrary, so that the largest entry of each is positive."""
+    """Flip singular vectors (K, D), whose signs are arbitrary, so that the largest entry of each is positive."""
     largest = np.abs(vectors).argmax(axis=1)
     signs = np.sign(vectors[np.arange(len(vectors)), largest])
     return vectors * signs[:, None]  # type: ignore[no-any-return]
