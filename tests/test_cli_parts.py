@@ -173,7 +173,7 @@ def test_a_grid_of_parts(run):  # noqa: F811
             ("train", "--corruption", "masking:0.1/masking:0.2"),
             "expected corruption=None or one like",
         ),
-        (("train", "--classify", "--dropout", "0.2,0.5,0.5"), "expected dropout, one share"),
+        (("train", "--classify", "--dropout", "0.2,0.5,0.5"), "expected dropout, a fraction"),
         (
             ("train", "--classify", "--data", "table.csv"),
             "expected a label for each training row, got none in table",

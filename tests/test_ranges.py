@@ -230,7 +230,7 @@ def test_a_detectors_own_scaling_is_to_blame_and_not_the_data(autoencoder, scali
 )  # fmt: skip
 def test_a_sigmoid_before_the_one_of_the_loss_is_refused(model, words, remedy):
     shape = (1, 28, 28) if isinstance(model, nanoae.ConvAutoencoder) else (6,)
-    message = f"expected a decoder that ends in logits with .*{words}.* Leave the last Sigmoid.* out, or .*{remedy}"
+    message = f"expected a decoder that ends in logits with .*{words}.* Remove the last Sigmoid.*, or .*{remedy}"
     X = np.random.default_rng(0).random((10, *shape)).astype(np.float32)
     with pytest.raises(ValueError, match=message):
         model.fit(X)

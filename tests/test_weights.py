@@ -419,9 +419,7 @@ def test_what_is_no_class_weight_is_told(class_weight, message):
 
 
 def test_a_loss_that_has_no_rows_is_no_weighted_one():
-    with pytest.raises(
-        ValueError, match="Weighted: expected a loss with a cost of each row by itself"
-    ):
+    with pytest.raises(ValueError, match="Weighted: expected a loss that is a sum over rows"):
         nanoae.Weighted(nanoae.SoftmaxCrossEntropy(ignore=0))
 
 

@@ -1,8 +1,8 @@
-"""Penalties on the code: what an autoencoder pays in training for a code that is not sparse, or not robust.
+"""Penalties on the code, for sparse or robust codes.
 
-A penalty is a layer behind the code. It passes the code h through and adds P(h) to the loss, so that
+A penalty is a layer after the code. It passes the code h through unchanged and adds P(h) to the training loss, so that
 
-    dLoss/dh = what comes back from the decoder + dP/dh
+    dLoss/dh = the decoder's gradient + dP/dh
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nanoae.engine.layers import Layer, Linear, Noisy
 
 
 class Penalty(Layer):
-    """The base: y = x. In training `penalty` is P(x), a 0-d array;  dx = dy + dP/dx. A subclass gives `cost`."""
+    """Base of penalties: y = x,  dx = dy + dP/dx. In training `penalty` is P(x), a 0-d array. A subclass has `cost`."""
 
     bounds: ClassVar = {"weight": "[0, inf)"}
 
@@ -24,10 +24,10 @@ class Penalty(Layer):
         self.weight = weight
 
     def attach(self, encoder: list[Layer]) -> None:
-        """Find what is needed in the layers before this one; ValueError where it is not there."""
+        """Find required layers in the encoder; raise ValueError if they are missing."""
 
     def cost(self, x: Array, out: Array) -> Array:
-        """P(x), its gradient dP/dx written to `out`."""
+        """Return P(x); write its gradient dP/dx to `out`."""
         raise NotImplementedError
 
     def forward(self, x: Array, train: bool = False) -> Array:
@@ -47,8 +47,8 @@ class L1Sparsity(Penalty):
 
     weight    >= 0
 
-    Gradient  dP/dh = weight / N · sign(h), 0 at 0. It is as strong for a small h as for a large one, so an h that is
-              not worth its price goes to 0 and stays there: a ReLU code becomes sparse.
+    Gradient  dP/dh = weight / N · sign(h), 0 at 0. Its size does not depend on |h|, so units that reduce the loss too
+              little go to 0 and stay there: a ReLU code becomes sparse.
     """
 
     def cost(self, x: Array, out: Array) -> Array:
@@ -57,11 +57,11 @@ class L1Sparsity(Penalty):
 
 @configurable
 class KLSparsity(Penalty):
-    """P = weight · Σ_j KL(target ‖ q_j),  q_j = 1/N Σ_n h[n, j]: each unit is to be active `target` of the time.
+    """P = weight · Σ_j KL(target ‖ q_j),  q_j = 1/N Σ_n h[n, j]: pulls each unit's mean activation towards `target`.
 
-    For units in (0, 1), a Sigmoid's:  KL(p ‖ q) = p log(p / q) + (1 - p) log((1 - p) / (1 - q)),  which is 0 at q = p
-    and grows without bound towards q = 0 and 1 (Ng 2011, "Sparse autoencoder"; his q is over all examples, ours over
-    the batch).
+    For sigmoid units in (0, 1):  KL(p ‖ q) = p log(p / q) + (1 - p) log((1 - p) / (1 - q)),  which is 0 at q = p and
+    grows without bound towards q = 0 and 1 (Ng 2011, "Sparse autoencoder"; there q is the mean over all examples, here
+    over the batch).
 
     target    p, in (0, 1)
     weight    >= 0
@@ -78,8 +78,8 @@ class KLSparsity(Penalty):
     def attach(self, encoder: list[Layer]) -> None:
         if not isinstance(encoder[-1], Sigmoid):
             raise ValueError(
-                f'KLSparsity: expected a code in (0, 1), from code_activation="sigmoid", got one from {encoder[-1]}. '
-                "For other codes use L1Sparsity."
+                f'KLSparsity: expected a code in (0, 1), with code_activation="sigmoid", got one from {encoder[-1]}. '
+                "Use L1Sparsity for other codes."
             )
 
     def cost(self, x: Array, out: Array) -> Array:
@@ -97,13 +97,13 @@ class KLSparsity(Penalty):
 
 @configurable
 class Contractive(Penalty):
-    """P = weight / N · Σ_n ‖J(x[n])‖²,  J = dh/dx of a code h = sigmoid(x W + b): the code is to change little with x.
+    """P = weight / N · Σ_n ‖J(x[n])‖²,  J = dh/dx of a code h = sigmoid(x W + b): makes the code insensitive to x.
 
     With g = h (1 - h), the sigmoid's derivative:   J[j, i] = g_j W[i, j],  so  ‖J‖² = Σ_j g_j² Σ_i W[i, j]²
-    No Jacobian is ever made: it takes K products a row (Rifai 2011, "Contractive auto-encoders").
+    No Jacobian is formed: K products per row suffice (Rifai 2011, "Contractive auto-encoders").
 
     weight    >= 0
-    source    the Linear before the Sigmoid; an Autoencoder finds it by itself
+    source    the Linear before the Sigmoid; an Autoencoder sets it
 
     Gradient  P depends on W through h and directly. With S_j = Σ_i W[i, j]²:
               dP/dh[n, j] = weight / N · 2 g (1 - 2 h) S_j         since dg/dh = 1 - 2 h
@@ -118,13 +118,13 @@ class Contractive(Penalty):
         if [type(layer) for layer in layers] != [Linear, Sigmoid]:
             raise ValueError(
                 "Contractive: expected an encoder of one layer, [Linear, Sigmoid], for which its formula holds: "
-                f'hidden=() and code_activation="sigmoid"; got {layers}. A StackedAutoencoder takes it layer by layer.'
+                f'hidden=() and code_activation="sigmoid"; got {layers}. A StackedAutoencoder uses it layer by layer.'
             )
         self.source = layers[0]
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         if self.source is None or in_shape != self.source.out_shape:
-            raise self.mistake("source=, the Linear that the code comes from", self.source)
+            raise self.mistake("source=, the Linear before the code", self.source)
         self.dW = self.ops.empty((self.source.n_in, self.source.n_out), self.dtype)
         self.source.extra_grads.append(self.dW)
         return in_shape

@@ -1,20 +1,20 @@
-"""Plans: how long a network is trained, and by how many rows a step, where the user leaves that to the number of rows.
+"""Plans: the settings that "auto" stands for, chosen from the training rows.
 
-    batch_size       rows / 32 as a power of 2, from 16 to 256; 256 where the user says how many epochs
-    epochs           as many as make 50 steps a row, from 1,000 to 20,000 steps; of very many rows 3 epochs
-    activation       relu where the user says how many epochs; else elu, or tanh where a thousandth of the rows holds a
-                     tenth of the columns' variance: far outside what was learned, elu's straight lines give anything,
-                     and a few such rows decide the error
-    biases           of elu start in U(-1, 2) where X is a table, and its numbers do not fill [-1, 1] as pixels do: most
-                     hidden units are straight lines at first, so that the network soon does what PCA does, and
-                     learns by heart little of few rows, or of columns that depend linearly
-    learning_rate    a number falls along half a cosine, to 0 after the last step; a schedule is as it is
-    early stopping   of 50 rows or more a tenth is held out, where the user has none to watch and says no share; the
-                     training ends after half of the epochs without a better validation loss, and the best weights
+    batch_size       rows / 32 rounded down to a power of 2, from 16 to 256; 256 if the user sets epochs
+    epochs           50 steps per row, from 1,000 to 20,000 steps, and at least 3 epochs
+    activation       relu if the user sets epochs; else elu, or tanh if a thousandth of the rows holds a tenth of the
+                     columns' variance: far outside the training data elu is linear and extrapolates without bound, so
+                     that a few such rows dominate the error
+    biases           for elu drawn from U(-1, 2) if X is a table whose values do not fill [-1, 1] as pixels do: most
+                     hidden units are then linear at first, so that the network soon matches PCA and overfits
+                     less on few rows or on linearly dependent columns
+    learning_rate    a number decays along half a cosine, to 0 after the last step; a schedule is used as it is
+    early stopping   with 50 rows or more, a tenth is held out unless the user gives validation data or a fraction;
+                     training stops after half of the epochs without a better validation loss, and the best weights
                      are kept
 
-Few rows are soon learned by heart, and many are not learned in ten passes: so the steps follow from the rows, and the
-epochs from the steps. Measured beside PCA on tables and images: `python -m benchmarks.defaults`.
+Small sets are soon overfitted, and large ones are not learned in ten passes: so the number of steps follows from the
+rows, and the epochs from the steps. Compared with PCA on tables and images: `python -m benchmarks.defaults`.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from nanoae.survey import extremes, sample
 AUTO = "auto"
 TAIL_ROWS = 1000
 TAIL_SHARE = 0.1
-LOOKED_AT = 100_000  # rows, at most
-FULL = 0.5  # |x| that the largest of data in [-1, 1] reaches, which are then as they should be
+LOOKED_AT = 100_000  # maximum number of rows examined
+FULL = 0.5  # data in [-1, 1] need no scaling if max |x| is at least this
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What "auto" stands for.
+    """The rules behind "auto".
 
-    steps          least and most of a training
-    steps_a_row    between the two
-    batch          least and most rows of a step
-    least_epochs   however many steps they take
-    watchable      rows of which a share of `held_out` can be spared to watch the loss on
-    usual_batch    rows of a step where the user says how many epochs
+    steps          minimum and maximum number of training steps
+    steps_a_row    steps per row between these limits
+    batch          minimum and maximum batch size
+    least_epochs   minimum number of epochs, even beyond the maximum of steps
+    watchable      minimum number of rows for holding out the fraction `held_out` for validation
+    usual_batch    batch size if the user sets epochs
     """
 
     steps: tuple[int, int] = (1000, 20_000)
@@ -68,13 +68,13 @@ class Plan:
         return max(math.ceil(steps / steps_an_epoch), self.least_epochs)
 
     def activation(self, built: Any) -> Any:
-        """That of the hidden layers of an estimator `built`."""
+        """Return the activation of the hidden layers for the estimator `built`."""
         if built.activation != AUTO:
             return built.activation
         return "elu" if built.epochs == AUTO else "relu"
 
     def settings(self, built: Any, rows: int, watched: bool) -> dict[str, Any]:
-        """What "auto" stands for in an estimator `built`; `watched`: the user has rows to watch the loss on."""
+        """Return the values of the "auto" settings of estimator `built`; `watched`: the user gave validation data."""
         found: dict[str, Any] = {}
         if getattr(built, "activation", None) == AUTO:
             found["activation"] = self.activation(built)
@@ -98,8 +98,8 @@ class Plan:
 
 @dataclass(frozen=True)
 class LinesPlan(Plan):
-    """Of lines of text: 216,000 are seen in all, at most 300 times each; no held-out share, for few lines say much
-    of their words. `warm_up` takes half of the epochs."""
+    """For lines of text: 216,000 lines in all, at most 300 epochs, and no held-out lines, since with few lines
+    each one matters for its words. `warm_up` takes half of the epochs."""
 
     lines_seen: int = 216_000
     most_epochs: int = 300
@@ -118,7 +118,7 @@ class LinesPlan(Plan):
 
 
 def hidden_layers(built: Any, X: np.ndarray) -> dict[str, str]:
-    """What "auto" stands for in the hidden layers of an estimator `built`, by the rows X (N, ...) to learn from."""
+    """Return the "auto" settings of the hidden layers of estimator `built`, chosen from training rows X (N, ...)."""
     if not (built.activation == built.epochs == AUTO):
         return {}
     if heavy_tailed(X):
@@ -129,13 +129,13 @@ def hidden_layers(built: Any, X: np.ndarray) -> dict[str, str]:
 
 
 def fills_unit(X: np.ndarray) -> bool:
-    """Whether X (N, ...) lies in [-1, 1] and its largest value is not much smaller than 1, as of pixels."""
+    """Return True if X (N, ...) lies in [-1, 1] and max |X| is not much smaller than 1, as with pixels."""
     largest = np.fmax.reduce(np.abs(extremes(X)), axis=None)
     return bool(np.isnan(largest) or FULL <= largest <= 1)
 
 
 def looked_at(X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(rows, means, standard deviations) of a table X (N, D), of LOOKED_AT rows at most; a gap is its column's mean."""
+    """Return (rows, means, standard deviations) of at most LOOKED_AT rows of X (N, D); NaN become column means."""
     every = -(-len(X) // LOOKED_AT)
     rows = sample(X[::every]).astype(np.float64)
     rows = np.where(np.isnan(rows), known_means(rows), rows)
@@ -143,8 +143,8 @@ def looked_at(X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def heavy_tailed(X: np.ndarray) -> bool:
-    """Whether one in 1,000 rows of a table X (N, D) has a tenth of the columns' variance, each column standardised. Of
-    fewer rows nobody can tell."""
+    """Return True if a thousandth of the rows of X (N, D) holds a tenth of the standardised columns' variance. False
+    for fewer than 1,000 rows."""
     if X.ndim != 2 or len(X) < TAIL_ROWS:
         return False
     rows, center, spread = looked_at(X)
@@ -156,7 +156,7 @@ def heavy_tailed(X: np.ndarray) -> bool:
 
 
 def settings_text(params: dict[str, Any], left_open: dict[str, Any], scaling: str) -> str:
-    """How a network is trained, in words: its parameters, once the numbers of what was `left_open` are known."""
+    """Describe the training settings as text; `left_open` holds the settings that the user left at "auto"."""
     unknown = [name for name in ("epochs", "batch_size") if params[name] == AUTO]
     if unknown:
         verbs = "is", "it follows"

@@ -1,4 +1,4 @@
-"""StackedPredictor: labels on top of pretrained layers, for a few of the rows or for all."""
+"""StackedPredictor: supervised training on top of pretrained layers, with labels for some or all rows."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from nanoae.rows import concatenated
 
 @estimator
 class StackedPredictor(WarmStart, Stacked):
-    """What the classifier and the regressor share: pretrain on all rows, then train with a head on the labelled."""
+    """Base of the classifier and the regressor: pretrain on all rows, then train with a head on labelled rows."""
 
     _: KW_ONLY
     pretrain_loss: Any = parameter(
         "mse",
         Name(losses.LOSSES, losses.Loss, "a Loss"),
-        "of the first layer's reconstruction of X; bce takes X in [0, 1]",
+        "of the first layer's reconstruction of X; bce needs X in [0, 1]",
     )
     dropout: Any = parameter(
         0.0,
         Shares(),
-        "share of each hidden layer's units dropped in a training step; or two, the inputs' share first",
+        "fraction of each hidden layer's units dropped in a training step; or two, the inputs' fraction first",
     )
     freeze: int = parameter(
-        0, Whole(0), "how many layers, from the input on, keep their pretrained weights"
+        0, Whole(0), "number of layers, from the input on, that keep their pretrained weights"
     )
     draws_rows: ClassVar[bool] = False
 
@@ -70,7 +70,7 @@ class StackedPredictor(WarmStart, Stacked):
     def _build(self, input_shape: Shape, state: list[np.ndarray] | None = None) -> None:
         super()._build(input_shape, state)
         first = layers_with_weights(self)[self.freeze]
-        first.need_dx = False  # below it nothing learns, so backward may stop there
+        first.need_dx = False  # the layers before it are frozen, so backward stops here
 
     def _trainable(self) -> list[slice] | None:
         first = self.network_.layers.index(layers_with_weights(self)[self.freeze])
@@ -81,7 +81,7 @@ class StackedPredictor(WarmStart, Stacked):
         return predicted_range(loss, *UNBOUNDED) if self.as_built.pretrain else super()._reach()
 
     def _check_reach(self, X: np.ndarray) -> None:
-        """OutOfReach where X has numbers that the first layer's autoencoder cannot reconstruct."""
+        """Raise OutOfReach if X has values that the first layer's autoencoder cannot reconstruct."""
         if len(X):
             cause = f'with pretrain_loss="{self.pretrain_loss}"'
             remedy = 'use pretrain_loss="mse"'
@@ -93,21 +93,21 @@ class StackedPredictor(WarmStart, Stacked):
         raise NotImplementedError
 
     def _read_labels(self, y: np.ndarray, known: bool) -> np.ma.MaskedArray:
-        """y (N,) as labels, masked where a row has none; `known`: those that fit saw are the ones there are."""
+        """Return y (N,) as labels, masked for unlabelled rows; `known`: only labels seen by fit are valid."""
         raise NotImplementedError
 
     def _learn_targets(
         self, y: np.ndarray, weights: np.ndarray | None, known: bool = False
     ) -> None:
-        """What there is to know about labels y (N,) as a whole; `known`: classes and scale stay as they are."""
+        """Learn the classes or the scale of labels y (N,); `known`: keep those already learned."""
         raise NotImplementedError
 
     def _label_weights(self, y: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:
-        """How much rows with labels y (N,) count in the training as a whole."""
+        """Return the weights in supervised training of rows with labels y (N,)."""
         return weights
 
     def _targets(self, y: np.ndarray) -> np.ndarray:
-        """What the network is to give for labels y (N,)."""
+        """Return the network's targets for labels y (N,)."""
         raise NotImplementedError
 
     def _check_y(
@@ -117,8 +117,8 @@ class StackedPredictor(WarmStart, Stacked):
         rows: slice | np.ndarray = slice(None),
         known: bool = False,
     ) -> np.ma.MaskedArray:
-        """y (n,) as labels of these rows, masked where a row has none; ValueError otherwise, and with `known` where
-        all have none."""
+        """Return y (n,) as labels of `rows`, masked for unlabelled ones. Raises ValueError for invalid labels, and with
+        `known` if no row is labelled."""
         name = type(self).__name__
         if y is None:
             raise ValueError(f"{name} requires y to be passed, but the target y is None.")
@@ -134,7 +134,7 @@ class StackedPredictor(WarmStart, Stacked):
 
     @transactional
     def build(self, n_features: int, y: Any) -> Self:
-        """Make the untrained network for rows of n_features and labels like y: for `summary`, or a look at it."""
+        """Build the untrained network for rows of n_features and labels like y, for `summary`."""
         self._learn_targets(self._check_y(y, len(y)).compressed(), None)
         self._build((n_features,))
         self.record_schema((n_features,))
@@ -151,15 +151,15 @@ class StackedPredictor(WarmStart, Stacked):
         sample_weight: Any = None,
         epochs: int | None = None,
     ) -> Self:
-        """Learn from X (N, D) and labels y (N,), afresh: pretrain on all rows, then train on the labelled ones. With
-        warm_start go on with the latter: nothing is pretrained, and the labels' classes, or their scale, stay.
+        """Train on X (N, D) and labels y (N,): pretrain new weights on all rows, then train on the labelled ones. With
+        warm_start continue the latter without pretraining, with the classes or scale of the labels unchanged.
 
-        X_unlabelled       more rows (M, D) for the pretraining
-        validation_data    (X, y) to measure after each epoch
-        sample_weight      how much each row of X counts (N,), as in `Autoencoder.fit`; one of X_unlabelled counts 1
-        epochs             passes over the labelled rows in this call; None: as the parameter says
+        X_unlabelled       more rows (M, D) for pretraining
+        validation_data    (X, y) on which the loss is measured after each epoch
+        sample_weight      weights (N,) of the rows of X, as in `Autoencoder.fit`; rows of X_unlabelled have weight 1
+        epochs             passes over the labelled rows in this call; None: the parameter `epochs`
 
-        Raises ValueError for a table or labels that cannot be learned from; NotFiniteError where training diverges.
+        Raises ValueError for a table or labels that cannot be used for training, NotFiniteError if training diverges.
         """
         self.check_parameters()
         self._set_epochs(epochs)
@@ -178,7 +178,7 @@ class StackedPredictor(WarmStart, Stacked):
         labels = np.where(y.mask, np.zeros(1, y.dtype), y.data)
         order = content_order(X, labels, y.mask)
         X, y, weights = Examples(X, y, weights).take(order)
-        # The labelled rows by their numbers: those that are held out are not pretrained on either
+        # Labelled rows by index, since held-out rows are excluded from pretraining, too
         labelled = Examples(np.arange(len(X)), y.data, weights).take(~y.mask)
         self._learn_targets(labelled.targets, labelled.weights, known)
         labelled = self._with_targets(*labelled)
@@ -201,11 +201,11 @@ class StackedPredictor(WarmStart, Stacked):
     def _with_targets(
         self, X: Any, labels: np.ndarray, weights: np.ndarray | None = None
     ) -> Examples:
-        """Rows, what the network is to give for their labels, and how much they count in the training as a whole."""
+        """Return rows with their targets and their weights in supervised training."""
         return Examples(X, self._targets(labels), self._label_weights(labels, weights))
 
     def _watched(self, validation_data: Any) -> Examples | None:
-        """Rows and labels that the user gives to watch the loss on."""
+        """Return the user's validation rows and labels."""
         if validation_data is None:
             return None
         rows, labels = self._rows_and_labels(validation_data, "y")
@@ -213,7 +213,7 @@ class StackedPredictor(WarmStart, Stacked):
         return self._with_targets(self.scaled(X), y)
 
     def _predicted(self, X: Any) -> np.ndarray:
-        """What the network gives for X; ValueError where that is no number, of which argmax would make a class."""
+        """Return the network's outputs for X; ValueError if any are NaN, which argmax would turn into a class."""
         given = self._run(self._read(X), 0, None)
         bad = ~np.isfinite(given).all(axis=1)
         if bad.any():
@@ -224,7 +224,7 @@ class StackedPredictor(WarmStart, Stacked):
         return given
 
     def _with_labels(self, X: Any, y: Any, sample_weight: Any = None) -> Examples:
-        """The rows of X that count and that y has a label for, their labels and weights."""
+        """Return the labelled rows of X with positive weight, their labels and weights."""
         X = self._check_X(X)
         rows, weights = self._weighted_rows(X, sample_weight)
         y = self._check_y(y, len(X), rows, known=True)
@@ -232,7 +232,7 @@ class StackedPredictor(WarmStart, Stacked):
 
 
 def together(X: np.ndarray, more: np.ndarray, weights: np.ndarray | None) -> Examples:
-    """All rows X (N, D) and `more` (M, D), of which each counts 1 where those of X have weights (N,)."""
+    """Join rows X (N, D) and `more` (M, D); if X has weights (N,), rows of `more` have weight 1."""
     rows = concatenated([table for table in (X, more) if len(table)])
     if weights is not None:
         weights = np.concatenate([weights, np.ones(len(more))])

@@ -1,14 +1,14 @@
-"""Presets: published autoencoders as estimators with their settings, and what suits a table nothing is known about.
+"""Presets: published autoencoders as estimators with their settings, and default settings for unknown tables.
 
 dense-64   784-64-784, one layer each way: the smallest autoencoder in courses
-deep-32    784-128-32-128-784, trained on the binary cross-entropy of pixels
-tf1-20     784-500-300-20-300-500-784, the deep autoencoder of the TensorFlow 1 tutorials, from its truncated normal
-           of stddev 0.1 for weights and biases; its loss is Σ (y - x)² / 2 over the batch, and of MNIST's 60,000
-           training images it holds 5,000 out. About half of the code's ReLUs live through the first steps, and at
-           most one where the output is left linear and not a sigmoid's
-conv-2d    convolutions, to a code of two numbers that can be drawn as they are; five epochs on images in [-1, 1]
-conv-3d    the same with three
-vae-20     784-400-20, the variational autoencoder on grey values that PyTorch's examples have
+deep-32    784-128-32-128-784, trained with the binary cross-entropy of pixels
+tf1-20     784-500-300-20-300-500-784, the deep autoencoder of the TensorFlow 1 tutorials, with weights and biases from
+           a truncated normal of stddev 0.1 and the loss Σ (y - x)² / 2 over the batch; 5,000 of MNIST's 60,000
+           training images are held out. About half of the code's ReLUs survive the first steps, but at most one if
+           the output is linear instead of sigmoid
+conv-2d    convolutions to a code of two numbers, which can be plotted directly; five epochs on images in [-1, 1]
+conv-3d    the same with three numbers
+vae-20     784-400-20, the variational autoencoder for grey values in PyTorch's examples
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nanoae.autoencoders.variational import VariationalAutoencoder
 from nanoae.engine.losses import MSE
 from nanoae.spelling import one_of
 
-DATA = "mnist"  # what they were published on
+DATA = "mnist"  # the published data set
 
 PRESETS: dict[str, Autoencoder] = {
     "dense-64": Autoencoder(
@@ -51,13 +51,13 @@ PRESETS: dict[str, Autoencoder] = {
 
 
 def preset(name: str) -> Autoencoder:
-    """The estimator called `name`, a new one with its settings; ValueError with the known names otherwise."""
+    """Return a new estimator with the settings of preset `name`; ValueError with the known names if unknown."""
     return copy.deepcopy(PRESETS[one_of("preset", name, PRESETS)])
 
 
 def default_settings(d: int) -> dict[str, Any]:
-    """Settings for a table of d columns: a code of d / 8 numbers, 2 to 32 but fewer than d; a tenth of the
-    rows held out. For `digits`: 64-128-64-8-64-128-64."""
+    """Return settings for a table of d columns: a code of d / 8 numbers, from 2 to 32 but fewer than d, and a tenth of
+    the rows held out. For `digits`: 64-128-64-8-64-128-64."""
     eighth = max(2, d // 8)
     return {
         "code_size": max(1, min(d - 1, eighth, 32)),

@@ -1,4 +1,4 @@
-"""Reach: the numbers that reconstructions can be, and data that lie outside of them."""
+"""Reach: the range of possible reconstructions, and checks for data outside it."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from nanoae.engine.sequences import LastTimestep, TimeDistributed
 from nanoae.engine.shape import Reshape
 from nanoae.survey import extremes
 
-Range = tuple[Any, Any]  # the least and the largest number, or arrays of one for each feature
+Range = tuple[Any, Any]  # (minimum, maximum): numbers, or arrays with one per feature
 UNBOUNDED: Range = (-math.inf, math.inf)
-# Relative to the largest number: so far beyond an end it is still rounding.
+# Values beyond the range by less than this, relative to the largest one, are rounding errors.
 ROUNDING = 4 * float(np.finfo(np.float32).eps)
 
 
 def output_range(network: Sequential) -> Range:
-    """The numbers that all outputs of a network lie between."""
+    """Return the range of a network's outputs."""
     ends = UNBOUNDED
     for layer in network.layers:
         ends = range_of(layer, *ends)
@@ -50,7 +50,7 @@ def output_range(network: Sequential) -> Range:
 
 
 def bounding_layer(network: Sequential) -> Layer:
-    """The last layer that does more than pass numbers on; the last one where there is none."""
+    """Return the last layer that does not merely pass values on, or the last layer if there is none."""
     return next(
         (layer for layer in reversed(network.layers) if not isinstance(layer, PASSED_ON)),
         network.layers[-1],
@@ -59,8 +59,8 @@ def bounding_layer(network: Sequential) -> Layer:
 
 @functools.singledispatch
 def range_of(layer: Layer, low: float, high: float) -> Range:
-    """The numbers that what a layer gives lies between, for an input between low and high: by default, any. For a layer
-    of your own: nanoae.autoencoders.reach.range_of.register."""
+    """Return the range of a layer's outputs for inputs in [low, high]: unbounded by default. Layers of your own can be
+    added with nanoae.autoencoders.reach.range_of.register."""
     return UNBOUNDED
 
 
@@ -96,18 +96,18 @@ range_of.register(TimeDistributed, lambda layer, *ends: range_of(layer.layer, *e
 range_of.register(GRU, lambda layer, *ends: (-1, 1))  # h[t] lies between h[t-1] and a tanh
 
 
-ENDS: dict[type, Any] = {  # the least and the largest y
+ENDS: dict[type, Any] = {  # (minimum, maximum) of y
     ReLU: lambda layer: (0.0, math.inf),
     LeakyReLU: lambda layer: (-math.inf if layer.slope else 0.0, math.inf),
     ELU: lambda layer: (-layer.alpha, math.inf),
     Sigmoid: lambda layer: (0.0, 1.0),
     Tanh: lambda layer: (-1.0, 1.0),
     Softplus: lambda layer: (0.0, math.inf),
-    Elementwise: lambda layer: getattr(layer, "ends", None),  # one of your own may have some, too
+    Elementwise: lambda layer: getattr(layer, "ends", None),  # a user's class may define `ends`
     GELU: lambda layer: (-0.170041, math.inf),
     SiLU: lambda layer: (-0.278465, math.inf),
 }
-FALLING = GELU, SiLU  # to the least one; behind it they rise, as all others do everywhere
+FALLING = GELU, SiLU  # fall to their minimum and rise from there; all others rise everywhere
 
 
 def between(ends: Any, layer: Elementwise, low: float, high: float) -> Range:
@@ -126,7 +126,7 @@ for kind, ends in ENDS.items():
 
 
 def value(layer: Elementwise, x: float, end: float) -> float:
-    """f(x), or `end` where x is infinite."""
+    """Return f(x), or `end` if x is infinite."""
     if not math.isfinite(x):
         return end
     one = layer.ops.to_device([x], layer.dtype)
@@ -136,13 +136,13 @@ def value(layer: Elementwise, x: float, end: float) -> float:
 
 @functools.singledispatch
 def predicted_range(loss: Loss, low: float, high: float) -> Range:
-    """What `predict` makes of the ends, if all y lie in [low, high]."""
+    """Return the range of `loss.predict` for outputs in [low, high]."""
     return low, high
 
 
 @predicted_range.register
 def _(loss: BCE, low: float, high: float) -> Range:
-    # the sigmoid of each
+    # sigmoid(low), sigmoid(high)
     least = (1 + math.tanh(low / 2)) / 2
     most = (1 + math.tanh(high / 2)) / 2
     return least, most
@@ -151,7 +151,9 @@ def _(loss: BCE, low: float, high: float) -> Range:
 @predicted_range.register
 def _(loss: Mixed, low: float, high: float) -> Range:
     k = np.repeat(loss.blocks, loss.blocks)
-    others = np.maximum(k - 1, 1)  # whose logits lie at one end while one's own lies at the other
+    others = np.maximum(
+        k - 1, 1
+    )  # other classes, whose logits are at one end while this class's is at the other
     with np.errstate(over="ignore"):
         least = 1 / (1 + others * np.exp(high - low))
         most = 1 / (1 + others * np.exp(low - high))
@@ -165,22 +167,22 @@ def _(loss: Any, low: float, high: float) -> Range:
 
 
 def check_one_sigmoid(whose: str, network: Sequential, loss: Loss, words: str, remedy: str) -> None:
-    """ValueError for a network that ends in a Sigmoid before a loss that has one of its own. words: the loss, as the
-    user gave it; remedy: another loss."""
+    """Raise ValueError if a network ends in a Sigmoid and the loss includes another one. words: the loss as the user
+    specified it; remedy: another loss."""
     last = bounding_layer(network)
     last = getattr(last, "layer", last)
     loss = getattr(loss, "inner", loss)
     if isinstance(loss, BCE) and isinstance(last, Sigmoid):
         raise ValueError(
-            f"{whose}: expected a decoder that ends in logits with {words}, which has the sigmoid, got one that ends "
-            f"in {last}: a sigmoid of a sigmoid. Leave the last {last} out, or {remedy}."
+            f"{whose}: expected a decoder that ends in logits with {words}, which includes a sigmoid, got one that "
+            f"ends in {last}: a sigmoid of a sigmoid. Remove the last {last}, or {remedy}."
         )
 
 
 class OutOfReach(ValueError):
-    """Data that no reconstruction can be like: the loss on them ends somewhere, and says nothing.
+    """Data outside the range of all possible reconstructions, so that the loss cannot approach 0.
 
-    finding   what was expected and what came
+    finding   what was expected and what was found
     remedy    what to do
     """
 
@@ -201,12 +203,12 @@ def check_reach(
     remedy: str,
     scaling: str = "none",
 ) -> None:
-    """OutOfReach where X (N, ...) has a number that does not lie in `reach`; NaN is ignored.
+    """Raise OutOfReach if X (N, ...) has a value outside `reach`; NaN is ignored.
 
-    reach    low and high: numbers, or arrays of one for each feature
-    cause    what makes these its ends: 'with loss="bce"'
+    reach    (low, high): numbers, or arrays with one per feature
+    cause    the reason for these limits: 'with loss="bce"'
     remedy   what to do instead of scaling the data
-    scaling  what brought X, as the user gave it, to this scale
+    scaling  the scaling that was applied to the user's data
     """
     low, high = reach
     if np.isinf(reach).all():
@@ -234,5 +236,5 @@ def check_reach(
 
 
 def shown(x: np.floating) -> str:
-    """A number in as few digits as tell it from its neighbours."""
+    """Format a number with as few digits as identify it."""
     return f"{x:g}" if type(x)(f"{x:g}") == x else str(x)

@@ -1,4 +1,4 @@
-"""StackedRegressor: a linear unit on top of pretrained layers."""
+"""StackedRegressor: a linear output unit on top of pretrained layers."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from nanoae.engine.losses import MSE, Loss
 
 @estimator
 class StackedRegressor(StackedPredictor):
-    """A deep network with a linear output, pretrained as a stack of autoencoders on all rows, labelled or not.
+    """A deep network with a linear output, pretrained as a stack of autoencoders on labelled and unlabelled rows.
 
-    A row has no label where y is NaN, None, NA or masked (numpy.ma); `score`
-    and `evaluate` leave such rows out.
+    A row is unlabelled if y is NaN, None, NA or masked (numpy.ma); `score`
+    and `evaluate` ignore such rows.
 
-    The network learns (y - mean) / std of the labelled rows, and `predict` takes its outputs back to the unit and the
-    zero of y, in float64: so y may be of any size, as 1e9 + 0.1, which float32 could not tell from 1e9.
+    The network learns (y - mean) / std of the labelled rows, and `predict` maps its outputs back to the scale of y in
+    float64: so y may have any magnitude, such as 1e9 + 0.1, which float32 cannot distinguish from 1e9.
 
-    After fit: network_, history_ (mean squared errors of the scaled y), pretrain_history_ (of each layer's autoencoder,
-    a list), n_features_in_, interrupted_. `transform` gives the last hidden layer.
+    Attributes after fit: network_, history_ (mean squared errors of the scaled y), pretrain_history_ (a list, one
+    history per layer), n_features_in_, interrupted_. `transform` returns the last hidden layer.
     """
 
     _kind = "regressor"
-    # zero and unit, y = zero + unit · output; in older files the head holds both, and these stand
+    # (zero, unit) with y = zero + unit · output; in older files the head includes both, and these defaults apply
     _target = (0.0, 1.0)
     _facts = (*StackedPredictor._facts, Fact("_target", "target", [float], [0.0, 1.0], list, tuple))
 
@@ -64,21 +64,21 @@ class StackedRegressor(StackedPredictor):
         return outputs.astype(self.as_built.dtype)[:, None]  # type: ignore[no-any-return]
 
     def predict(self, X: Any) -> np.ndarray:
-        """y of each row (N,), float64."""
+        """Return the predicted y of each row (N,), float64."""
         zero, unit = self._target
         outputs = self._predicted(X)[:, 0].astype(np.float64)
         return zero + unit * outputs  # type: ignore[no-any-return]
 
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
-        """{"loss": the mean squared error, "r2": as `score`} over the labelled rows of X (N, D), of which row n counts
-        sample_weight[n] times."""
+        """Return {"loss": the mean squared error, "r2": as `score`} on the labelled rows of X (N, D), weighted by
+        sample_weight (N,)."""
         X, y, weights = self._with_labels(X, y, sample_weight)
         loss = np.average((y - self.predict(X)) ** 2, weights=weights)
         return {"loss": float(loss), "r2": self.score(X, y, weights)}
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """R² = 1 - Σ (y - predicted)² / Σ (y - mean of y)² over the labelled rows: 1 at best, 0 for always giving the
-        mean. Where all y are the same, 1 if they are predicted, else 0."""
+        """Return R² = 1 - Σ (y - predicted)² / Σ (y - mean of y)² on the labelled rows: 1 is best, 0 that of always
+        predicting the mean. If all y are equal, 1 if they are predicted exactly, else 0."""
         X, y, weights = self._with_labels(X, y, sample_weight)
         unexplained = np.average((y - self.predict(X)) ** 2, weights=weights)
         middle = np.average(y, weights=weights)

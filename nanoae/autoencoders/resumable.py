@@ -1,4 +1,4 @@
-"""Resumable: a `fit` that writes checkpoints and goes on from them."""
+"""Resumable: a `fit` that writes checkpoints and can resume from them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ R = TypeVar("R")
 
 
 def resumable(fit: Callable[..., R]) -> Callable[..., R]:
-    """`fit`, which also takes
+    """Add two arguments to `fit`:
 
-    checkpoint_dir   a folder, or `Checkpoints(folder, steps=100, minutes=5)`: how things stand is written there after
-                     each epoch, and how they ended. None: nothing is written
-                     Ctrl-C, SIGTERM and SIGHUP let the step at hand finish and write how things stand
-    resume           go on from the last checkpoint there, if there is one: the result is the same, to the bit, as if
-                     nothing had been stopped. ValueError where data, settings or version are others than they were
+    checkpoint_dir   a folder, or `Checkpoints(folder, steps=100, minutes=5)`, to which a checkpoint is written after
+                     each epoch and at the end. None: none are written
+                     Ctrl-C, SIGTERM and SIGHUP finish the current step and write a checkpoint
+    resume           resume from the last checkpoint in the folder, if there is one: the result is bit-identical to that
+                     of an uninterrupted fit. ValueError if data, settings or version have changed
 
-    Within it, `self.open_checkpoints` are those of this fit, or None.
+    During the fit, `self.open_checkpoints` holds its checkpoints, or None.
 
-    Of several ranks that `mpiexec` has started, rank 0 writes them.
+    If `mpiexec` has started several ranks, rank 0 writes the checkpoints.
     """
 
     @functools.wraps(fit)
@@ -40,7 +40,7 @@ def resumable(fit: Callable[..., R]) -> Callable[..., R]:
         if resume and checkpoint_dir is None:
             raise ValueError(
                 f"{type(self).__name__}.fit: expected checkpoint_dir= with resume=True, got none: there is nothing to "
-                "go on from."
+                "resume from."
             )
         group = process_group()
         with ExitStack() as held:
@@ -50,7 +50,7 @@ def resumable(fit: Callable[..., R]) -> Callable[..., R]:
                 checkpoints = checkpoint_dir
                 if not isinstance(checkpoints, Checkpoints):
                     checkpoints = Checkpoints(checkpoint_dir)
-                if not checkpoints.open:  # else they are those of a fit that this one is a part of
+                if not checkpoints.open:  # else they belong to an enclosing fit
                     model = {"class": type(self).__name__, **self.get_params(deep=False)}
                     held.enter_context(heeded())
                     held.enter_context(checkpoints.opened(model, resume))

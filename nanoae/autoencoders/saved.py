@@ -1,5 +1,5 @@
-"""Saved: what a model file holds: facts in its header, arrays, and the classes that may be in it. No array is read
-before it is asked for.
+"""Saved: the contents of a model file: facts in its header, arrays, and the classes it may name. Arrays are read on
+demand.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from nanoae.data.archive import Archive
 from nanoae.data.field import LABELS, MISSING, promised
 from nanoae.training.state import Arrays, Facts
 
-Packed = tuple[Facts, Arrays]  # what a model file holds: JSON-ready data, and arrays by name
+Packed = tuple[Facts, Arrays]  # the contents of a model file: JSON-ready data, and arrays by name
 
 FLOATS = ("float32", "float64")
 WHOLE = ("int32", "int64")
 Shape = tuple[int | None, ...]
-# Types that the arrays of a user's own parts may have, too
+# Further dtypes that arrays of a user's own parts may have
 OTHERS = ("bool", "int8", "int16", "uint8", "uint16", "uint32", "uint64", "float16")
 
 
 class Saved:
-    """The arrays of an archive, or of memory, whose names begin with `prefix`, by the rest of their names.
+    """The arrays, in an archive or in memory, whose names begin with `prefix`; keyed by the rest of the name.
 
-    parts   classes of the user's own that the file may name, beside nanoae's
+    parts   the user's own classes that the file may name, in addition to nanoae's
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Saved:
         self.prefix = prefix
 
     def under(self, name: str) -> Saved:
-        """Those that begin with `name` and a dot."""
+        """Return the arrays whose names begin with `name` and a dot."""
         return Saved(self.archive, self.parts, f"{self.prefix}{name}.")
 
     def __iter__(self) -> Iterator[str]:
@@ -55,10 +55,10 @@ class Saved:
         dtypes: Sequence[str] = FLOATS,
         finite: bool = True,
     ) -> np.ndarray:
-        """The array, once its header says that it has this shape and one of these types; ValueError otherwise.
+        """Return the array; raise ValueError if it has another shape or dtype, which its header tells.
 
-        shape    None for any; in it None for any length
-        finite   whether NaN and infinity are refused
+        shape    None for any shape; a None in it stands for any length
+        finite   True to reject NaN and infinity
         """
         full = f"{self.prefix}{name}"
         if full not in self.archive:
@@ -79,7 +79,7 @@ class Saved:
         return self.archive[name].shape, self.archive[name].dtype
 
     def restore(self, part: Configurable) -> None:
-        """Give a scaler or a score what its `fit` had left: attributes that its class declares, and no others."""
+        """Restore the fitted attributes of a scaler or score; ValueError for attributes its class does not declare."""
         kind = type(part)
         own = kind.__module__.startswith("nanoae.")
         known = {name for base in kind.__mro__ for name in vars(base).get("__annotations__", ())}
@@ -96,7 +96,7 @@ class Saved:
             setattr(part, name, self.take(name, dtypes=dtypes, finite=False))
 
     def from_config(self, description: Any, kind: Any = object) -> Any:
-        """What `to_config` wrote, of nanoae's own classes and `parts` alone; ValueError where that is no `kind`."""
+        """Rebuild what `to_config` wrote, from nanoae's classes and `parts` only; ValueError if it is not a `kind`."""
         found = from_config(description, known=registry(self.parts))
         if not isinstance(found, kind):
             raise ValueError(f"expected {kind}, got {found!r}.")
@@ -114,14 +114,14 @@ def same(value: Any) -> Any:
 
 
 class Fact(NamedTuple):
-    """The value of an attribute.
+    """An attribute that is stored in the header.
 
-    attribute   of the estimator
-    name        in the header
-    kind        of what stands there, as `promised` takes it
-    default     where older files have none
-    pack        from the attribute's value to what stands there
-    unpack      and back
+    attribute   name of the estimator's attribute
+    name        key in the header
+    kind        type of the stored value, as for `promised`
+    default     value if an older file has none
+    pack        converts the attribute to the stored value
+    unpack      converts it back
     """
 
     attribute: str
@@ -132,7 +132,7 @@ class Fact(NamedTuple):
     unpack: Callable[[Any], Any] = same
 
     def read(self, header: Facts) -> Any:
-        """The attribute's value; ValueError where the header has something else."""
+        """Return the attribute's value; ValueError if the header's value has another type."""
         return self.unpack(promised(header, self.name, self.kind, self.default))
 
 

@@ -1,14 +1,14 @@
-"""Scaled: the scale on which a model sees its columns: learned by `fit`, undone on the way out.
+"""Scaled: column scaling, learned by `fit`, applied to inputs and undone on outputs.
 
-    scaler_.transform           X in the data's units -> Z, what the network reads, and what its loss compares
+    scaler_.transform           X in the data's units -> Z, the network's inputs and targets
     scaler_.inverse_transform   Z -> X
 
-Left to itself ("auto") it is "standard" for tables whose columns differ widely, or lie far from 1, and "none" for
+"auto" means "standard" for tables whose columns differ widely or lie far from 1, and "none" for
 
-    images, and other examples of more than one axis
-    data in [-1, 1] whose largest is not much smaller than 1
-    columns whose standard deviations lie between 0.1 and 10, a factor of 10 apart at most, and their means within ±10
-    a loss, or an output activation, that gives back numbers between two ends alone
+    images, and other examples with more than one axis
+    data in [-1, 1] whose maximum is not much smaller than 1
+    columns with standard deviations from 0.1 to 10, which differ by at most a factor of 10, and means within ±10
+    a loss or an output activation with a bounded range
 """
 
 from __future__ import annotations
@@ -35,28 +35,28 @@ from nanoae.data.scaling import SCALERS, Scaler
 from nanoae.rows import Rows
 from nanoae.training.evaluation import EVALUATION_ROWS
 
-WIDE = 10.0  # times 1, or times the narrowest column's spread: beyond, the columns are brought to one scale
+WIDE = 10.0  # largest ratio to 1, or to the narrowest column's spread, without scaling
 NO_LIMIT = 1e30
 
 
 @estimator
 class Scaled(Estimator):
-    """An estimator that sees its columns on the scale of scaler_, a fitted Scaler."""
+    """An estimator that scales its columns with scaler_, a fitted Scaler."""
 
     _: KW_ONLY
     scaling: Any = parameter(
         AUTO,
         Auto(Name(SCALERS, Scaler, "a Scaler")),
-        "of the columns, before the network sees them; losses are those of scaled columns, all outputs are in the "
-        "data's units. Images (C, H, W) have one for each channel. auto: standard for tables whose columns differ "
+        "of the network's input columns; losses are computed on scaled columns, all outputs are in the "
+        "data's units. Images (C, H, W) are scaled per channel. auto: standard for tables whose columns differ "
         "widely or lie far from 1, else none",
     )
 
-    scaler_: ClassVar[Scaler | None] = None  # until something is learned: X as it is
+    scaler_: ClassVar[Scaler | None] = None  # until `fit`
 
     @property
     def scaling_(self) -> str:
-        """The name of the scaling that was learned: "none" where the network sees the data as they are."""
+        """The name of the learned scaling: "none" if the network reads the data unscaled."""
         return scaling_name(self.scaler_)
 
     @property
@@ -64,26 +64,26 @@ class Scaled(Estimator):
         return self.scaler_ is not None and type(self.scaler_) is not Scaler
 
     def _float(self) -> np.dtype:
-        """The type of the numbers that are computed with."""
+        """Return the dtype of the computation."""
         raise NotImplementedError
 
     def _reach(self) -> tuple[Any, ...]:
-        """Between which numbers X has to lie, on its scale: low and high, or arrays of them."""
+        """Return the range in which scaled X must lie: (low, high), numbers or arrays."""
         return -np.inf, np.inf
 
     def channels(self, shape: Shape) -> int:
-        """How many scales an example of that shape has: one for each column, or for each channel of an image."""
+        """Return the number of scales of an example of this shape: one per column, or per channel of an image."""
         return shape[0] if len(shape) in (1, 3) else 1
 
     def settle(self) -> None:
-        """From here on the parameters are what they are now, and nothing is known of the columns."""
+        """Settle the parameters and forget the learned scale."""
         super().settle()
         vars(self).pop("scaler_", None)
 
     # ---------------------------------------------------------------- learning
 
     def _check_X(self, X: Any, reset: bool = False, sample_weight: Any = None) -> np.ndarray:
-        """X, checked, in the data's units: in float64 where it may have to be scaled before it loses digits."""
+        """Return X, checked, in the data's units: float64 if it may need scaling, to avoid losing digits."""
         learned = self.scaler_ is not None and not reset
         wide = self._scales if learned else self.as_built.scaling != "none"
         return self.check_table(
@@ -91,7 +91,7 @@ class Scaled(Estimator):
         )
 
     def _learn_scale(self, X: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        """scaler_, of the rows X (N, ...) to learn from; X on its scale."""
+        """Learn scaler_ from training rows X (N, ...); return X scaled."""
         scaling = self.as_built.scaling
         if isinstance(scaling, str) and scaling == AUTO:
             scaling = "none" if self._on_scale(X) else "standard"
@@ -99,7 +99,7 @@ class Scaled(Estimator):
         if self._scales:
             rows = content_order(X) if weights is None else drawn(weights)
             scalers.fit_rows(self.scaler_, X[rows], self._columns)
-            # no tail is drawn in: what a network gives beyond it would explode
+            # Do not compress tails: the inverse would blow up network outputs beyond the limit
             if hasattr(self.scaler_, "limit_"):
                 self.scaler_.limit_ = np.full(np.shape(self.scaler_.limit_), NO_LIMIT)
             return self.scaled(X)
@@ -109,7 +109,7 @@ class Scaled(Estimator):
         return found
 
     def _on_scale(self, X: np.ndarray) -> bool:
-        """Whether "auto" leaves rows X (N, ...) as they are."""
+        """Return True if "auto" does not scale rows X (N, ...)."""
         if (
             X.ndim > 2
             or self.channels(X.shape[1:]) != X.shape[1]
@@ -120,7 +120,7 @@ class Scaled(Estimator):
         _, center, spread = looked_at(X)
         varies = spread > 0
         center = center[varies]
-        spread = spread[varies]  # a constant is no scale
+        spread = spread[varies]  # constant columns have no scale
         if not len(spread):
             return True
         least = spread.min()
@@ -128,10 +128,10 @@ class Scaled(Estimator):
         one_scale = most <= WIDE * min(least, 1) and most >= 1 / WIDE
         return bool(one_scale and np.abs(center).max() <= WIDE)
 
-    # ---------------------------------------------------------------- there and back
+    # ---------------------------------------------------------------- scaling
 
     def scaled(self, X: np.ndarray) -> np.ndarray:
-        """X (N, ...), an array in the data's units, as the network reads it, in the network's type."""
+        """Return X (N, ...), given in the data's units, on the network's scale and in its dtype."""
         if isinstance(X, Rows):
             return X.then(self.scaled, X.shape[1:], self._float())  # type: ignore[return-value]
         if not self._scales:
@@ -140,7 +140,7 @@ class Scaled(Estimator):
         return self._through("transform", X).astype(self._float(), copy=False)
 
     def unscaled(self, Z: np.ndarray) -> np.ndarray:
-        """The opposite: what a network gives, (N, ...), in the data's units, float64 where there is a scale."""
+        """Return network outputs Z (N, ...) in the data's units; float64 if they are scaled."""
         return self._through("inverse_transform", Z) if self._scales else Z
 
     def _through(self, way: str, X: np.ndarray) -> np.ndarray:
@@ -160,7 +160,7 @@ class Scaled(Estimator):
         return np.ascontiguousarray(found.reshape(X.shape))
 
     def _columns(self, X: np.ndarray) -> np.ndarray:
-        """X (N, ...) as (M, channels): a table as it is, of images a row for each pixel."""
+        """Return X (N, ...) as (M, channels): a table unchanged, images with one row per pixel."""
         n = self.channels(X.shape[1:])
         if X.ndim == 2 and n == X.shape[1]:
             return X
@@ -170,9 +170,9 @@ class Scaled(Estimator):
     def _mean_errors(
         self, X: np.ndarray, reconstruct: Callable[[slice], np.ndarray], weights: np.ndarray | None
     ) -> dict[str, float]:
-        """ "mse" of rows X in the data's units, and where these are scaled also "scaled_mse".
+        """Return the "mse" of rows X in the data's units and, if they are scaled, also the "scaled_mse".
 
-        reconstruct   what the network gives for a slice of them
+        reconstruct   maps a slice of the rows to the network's outputs
         """
         errors = np.empty((1 + self._scales, len(X)))
         for at in blocks(len(X), EVALUATION_ROWS):
@@ -187,7 +187,7 @@ class Scaled(Estimator):
     # ---------------------------------------------------------------- keeping
 
     def to_file(self) -> Packed:
-        """(facts, arrays) for the model file."""
+        """Return (facts, arrays) for the model file."""
         facts, arrays = super().to_file()
         if self.scaler_ is None or not self._scales:
             return facts, arrays
@@ -197,14 +197,14 @@ class Scaled(Estimator):
         return {**facts, "scale": to_config(self.scaler_)}, arrays | learned
 
     def _settings_from_file(self, header: dict[str, Any], arrays: Any) -> None:
-        """scaler_ as `to_file` left it; files from before there was one hold networks that see X as it is."""
+        """Restore scaler_ from `to_file`; older files without one hold networks that read X unscaled."""
         found = arrays.from_config(header.get("scale"), (Scaler, type(None))) or Scaler()
         arrays.under("scale").restore(found)
         self.scaler_ = found  # type: ignore[misc]
 
 
 def reconstruction_errors(model: Any, X: np.ndarray, per: str, **condition: Any) -> np.ndarray:
-    """`squared_error` between rows X, checked, and what `model` reconstructs of them, per row some rows at a time."""
+    """Return the `squared_error` of the model's reconstructions of checked rows X; in blocks for per="row"."""
     parts = [slice(None)]
     if per == "row" and not condition:
         parts = blocks(len(X), EVALUATION_ROWS)
@@ -216,6 +216,6 @@ def reconstruction_errors(model: Any, X: np.ndarray, per: str, **condition: Any)
 
 
 def scaling_name(scaler: Scaler | None) -> str:
-    """What a fitted scaler is called: its name among SCALERS, or its class's."""
+    """Return the name of a fitted scaler: its key in SCALERS, or its class name."""
     kind = Scaler if scaler is None else type(scaler)
     return next((name for name, known in SCALERS.items() if known is kind), kind.__name__)

@@ -1,4 +1,4 @@
-"""Shown: what there is to see of an estimator with a network: a table of its layers, and figures."""
+"""Shown: summaries and figures of an estimator with a network."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from nanoae.columns import columns
 from nanoae.engine.layers import batch_of
 from nanoae.engine.network import Sequential
 
-# What is known of layers before they are built
+# Parameters that determine the layers, shown before they are built
 SIZES = ("sizes", "hidden", "code_size", "encoder", "decoder")
 
 
 class Shown(Trained):
-    """An estimator whose network_ can be looked at."""
+    """An estimator whose network_ can be summarised and plotted."""
 
     network_: Sequential
     history_: dict[str, list[float]]
     _n_encoder: int
-    draws_rows: ClassVar[bool] = True  # whether what it makes of a row can be drawn beside it
-    _left_open: dict[str, Any]  # what was settled since, as the user had said it: "auto"
+    draws_rows: ClassVar[bool] = True  # True if reconstructions can be plotted next to rows
+    _left_open: dict[str, Any]  # the user's values ("auto") of parameters settled since
 
     def _encode(self, X: Any, **condition: Any) -> np.ndarray:
         raise NotImplementedError
 
     def _settle(self, **found: Any) -> None:
-        """From here on the estimator was built with these values."""
+        """Replace these parameter values in `as_built`."""
         built = self.as_built
         given = {name: getattr(built, name) for name in found}
         self._left_open = {**given, **self._left_open}
         vars(built).update(found)
 
     def summary(self) -> str:
-        """A table: layer, output shape, parameters; below it the total, and what "auto" means here. Before `build` or
-        `fit` the sizes that are set: the layers follow from the shape of the data, too."""
+        """Return a table of layers, output shapes and parameter counts, with the total and the values of "auto"
+        settings. Before `build` or `fit`, only the sizes that are set, since the layers also depend on the data."""
         if not hasattr(self, "network_"):
             params = self.get_params(deep=False)
             sizes = (name for name in SIZES if params.get(name) is not None)
@@ -58,15 +58,15 @@ class Shown(Trained):
 
     @property
     def best_epoch_(self) -> int | None:
-        """The epoch, counted from 1, whose weights `patience` went back to; None where the last ones were kept."""
+        """The epoch, counted from 1, whose weights were restored by early stopping; None if the last were kept."""
         watched = self.history_.get("val_loss")
         if self.as_built.patience is None or not watched:
             return None
         return int(np.nan_to_num(watched, nan=np.inf).argmin()) + 1
 
     def as_numbers(self, X: Any) -> tuple[np.ndarray, Any]:
-        """(X, checked, as numbers (N, D), the names (D,) of its columns, if it has any): of a table with words what the
-        model's table_encoder_ makes of it."""
+        """Return (checked X as numbers (N, D), the names (D,) of its columns or None); for a table with text, its
+        encoding by table_encoder_."""
         return np.asarray(self._check_X(X)), getattr(self, "feature_names_in_", None)
 
     def plot(
@@ -78,12 +78,12 @@ class Shown(Trained):
         ax: Any = None,
         **extra: Any,
     ) -> Any:
-        """What there is to see, as a matplotlib Axes: the loss by epoch; of rows X their reconstructions; with labels y
-        (N,), or of a predictor, their codes. `nanoae.plot` has more.
+        """Plot the loss per epoch; or, given rows X, their reconstructions; or, with labels y (N,) or for a predictor,
+        their codes. Returns a matplotlib Axes. `nanoae.plot` has more.
 
-        shape    of an example, where X holds flat images: (28, 28)
-        ax       the Axes to draw on, or a new figure's
-        extra    condition=, where the model is conditional
+        shape    image shape if X holds flat images: (28, 28)
+        ax       the Axes to draw on; None: a new figure
+        extra    condition=, for conditional models
         """
         from nanoae import plot
 
@@ -99,7 +99,7 @@ class Shown(Trained):
         return plot.reconstructions(batches, shape, columns=columns, ax=ax)
 
     def _repr_html_(self) -> str:
-        """For notebooks: the layers and the losses."""
+        """Return the layers and losses as HTML, for notebooks."""
         from nanoae.plot.notebook import table_and_curve
 
         if not self.__sklearn_is_fitted__():
@@ -108,5 +108,5 @@ class Shown(Trained):
 
     @property
     def black_(self) -> float:
-        """What the black of an image has to be in X: -1 where the network ends in a tanh, else 0. White is 1."""
+        """The value of black pixels in X: -1 if the network ends in a tanh, else 0. White is 1."""
         return -1.0 if output_range(self.network_) == (-1, 1) else 0.0

@@ -1,7 +1,7 @@
-"""Stacked autoencoders: a deep network learned one layer at a time, then as a whole.
+"""Stacked autoencoders: a deep network that is pretrained one layer at a time, then trained as a whole.
 
-Layer i is first the encoder of a small autoencoder of its own, trained on the codes of layer i-1. A deep network that
-starts from these weights learns where one that starts from random ones hardly does, since the gradient all but vanishes
+Layer i is first trained as the encoder of its own small autoencoder, on the codes of layer i-1. Starting from these
+weights, a deep network learns where one with random weights hardly does, since the gradient nearly vanishes
 on its way through many sigmoids (Hinton & Salakhutdinov 2006; Bengio 2007; with corrupted inputs, Vincent 2010).
 """
 
@@ -46,38 +46,38 @@ OF_THE_WHOLE = {
 
 @estimator
 class Stacked(NetworkEstimator):
-    """What the stacked estimators share: pretraining, one layer at a time."""
+    """Base of the stacked estimators: pretraining, one layer at a time."""
 
     sizes: Any = parameter(
         (1000, 1000, 1000), Widths(least=1), "widths of the layers that are pretrained one by one"
     )
     _: KW_ONLY
     pretrain: bool = parameter(
-        True, Flag(), "layer by layer, before the whole; False: start from random weights"
+        True, Flag(), "pretrain layer by layer; False: start from random weights"
     )
     pretrain_epochs: Any = parameter(
         AUTO, OneOrMore(Auto(Whole())), "passes over the rows for each layer's own autoencoder"
     )
     pretrain_learning_rate: Any = parameter(
-        None, Maybe(Rate(SCHEDULES)), "as learning_rate, for the pretraining; None: the same"
+        None, Maybe(Rate(SCHEDULES)), "learning_rate of pretraining; None: the same"
     )
     corruption: Any = parameter(
         None,
         OneOrMore(Part(Noisy, CORRUPTIONS, "GaussianNoise(0.5)")),
-        "noise on each layer's input while that layer is pretrained",
+        "noise on each layer's input during its pretraining",
     )
     penalty: Any = parameter(
         None,
         OneOrMore(Part(Penalty, PENALTIES, "L1Sparsity(1e-3)")),
-        "on each layer's code while it is pretrained",
+        "on each layer's code during its pretraining",
     )
     tied_weights: bool = parameter(
-        False, Flag(), "in the pretraining, decode with the encoder's matrix, transposed"
+        False, Flag(), "in pretraining, decode with the encoder's transposed weights"
     )
     activation: str = parameter(
         "sigmoid",
         ACTIVATION,
-        'of the hidden layers; the outputs of a sigmoid are learned with "bce", all others with "mse"',
+        'of the hidden layers; sigmoid codes are pretrained with "bce", all others with "mse"',
     )
 
     _facts: ClassVar[tuple[Fact, ...]] = (
@@ -90,11 +90,11 @@ class Stacked(NetworkEstimator):
         return self.activation
 
     def _reconstruction(self) -> dict[str, Any]:
-        """How X itself is given back, by the first layer's autoencoder: loss and output_activation."""
+        """Return loss and output_activation of the first layer's autoencoder, which reconstructs X."""
         raise NotImplementedError
 
     def _target_layers(self, i: int) -> list[Layer]:
-        """The layers of network_ that take over what layer i's autoencoder learned: its encoder (and its decoder)."""
+        """Return the layers of network_ that receive the weights of layer i's autoencoder: encoder (and decoder)."""
         raise NotImplementedError
 
     def check_parameters(self) -> None:
@@ -109,7 +109,7 @@ class Stacked(NetworkEstimator):
                 )
 
     def _of_layer(self, parameter: str, i: int) -> Any:
-        """Layer i's own value of a parameter that may be a list."""
+        """Return layer i's value of a parameter that may be a list."""
         value = self.part(parameter)
         return value[i] if isinstance(value, (list, tuple)) else value
 
@@ -120,7 +120,7 @@ class Stacked(NetworkEstimator):
             self.interrupted_ = False
 
     def _pretrain(self, examples: Examples) -> None:
-        """Layer by layer: learn the codes of the layer below, and put what was learned into network_."""
+        """Train each layer's autoencoder on the codes of the layer below and copy its weights into network_."""
         X, _, weights = examples
         seeds = self._order_seed.spawn(len(self.sizes))
         count = len(self.sizes) if self.pretrain else 0
@@ -137,13 +137,13 @@ class Stacked(NetworkEstimator):
             self.interrupted_ = autoencoder.interrupted_
             if self.interrupted_:
                 break
-            if isinstance(X, Rows):  # whose codes may not fit in memory either
+            if isinstance(X, Rows):  # the codes may not fit in memory either
                 X = stored(map(autoencoder._encode, by_blocks(X)))
             else:
                 X = autoencoder._encode(X)
 
     def _layer_autoencoder(self, i: int, seed: np.random.SeedSequence) -> Autoencoder:
-        """The autoencoder that pretrains layer i, untrained."""
+        """Return the untrained autoencoder that pretrains layer i."""
         names = declared(Trained).keys() - OF_THE_WHOLE
         shared = {name: getattr(self, name) for name in names}
         if self.pretrain_learning_rate is not None:
@@ -171,32 +171,32 @@ class Stacked(NetworkEstimator):
         )
 
     def _train(self, examples: Examples, watched: Examples | None) -> None:
-        if not self.interrupted_:  # Ctrl-C in the pretraining ends it all
+        if not self.interrupted_:  # Ctrl-C during pretraining ends the whole fit
             super()._train(examples, watched)
 
 
 def _call_with_layer(
     callback: Callback, layer: int, trainer: Trainer, row: dict[str, float]
 ) -> object:
-    """What the callback is told while that layer is pretrained."""
+    """Call a callback during the pretraining of a layer, with the layer's number in the row."""
     return callback(trainer, {"layer": layer, **row})
 
 
 def layers_with_weights(model: NetworkEstimator) -> list[Layer]:
-    """The layers of its network that have parameters."""
+    """Return the layers of the model's network that have parameters."""
     return [layer for layer in model.network_.layers if layer.params]
 
 
 @estimator
 class StackedAutoencoder(Stacked, Autoencoder):
-    """A deep autoencoder, pretrained layer by layer, then unrolled and trained whole: x -> sizes -> mirrored -> x.
+    """A deep autoencoder, pretrained layer by layer, then unrolled and trained as a whole: x -> sizes -> mirrored -> x.
 
-    The last of `sizes` is the code's; the decoder mirrors them. The training of the whole is without corruption and
+    The last of `sizes` is the code size; the decoder mirrors them. Training as a whole uses neither corruption nor
     penalty.
 
-    Callbacks are called in the pretraining, too, with row["layer"] = 1, 2, ...
+    Callbacks are also called during pretraining, with row["layer"] = 1, 2, ...
 
-    After fit also pretrain_history_: the history_ of each layer's own autoencoder, a list.
+    Additional attribute after fit: pretrain_history_, a list with the history_ of each layer's autoencoder.
     """
 
     sizes: Any = (1000, 500, 250, 30)

@@ -1,4 +1,4 @@
-"""Losses of tables: columns of numbers and categories, values that are not there, rows that count more or less."""
+"""Losses for tables: numeric and categorical columns, missing values, and row weights."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from nanoae.training import costs
 
 @configurable
 class Mixed(Loss):
-    """Of the columns of a table, numbers and categories: scale · Σ_n Σ_columns of
+    """Loss of a table's numeric and categorical columns: scale · Σ_n Σ_columns of
 
-        (y - t)²                            a number; one place wide
-        -Σ_k t_k log softmax(y)_k           a category of K, K > 1 places wide: logits y against one-hot t, or shares
+        (y - t)²                            for a number, one element wide
+        -Σ_k t_k log softmax(y)_k           for a category with K > 1 values, K elements wide: logits y, and one-hot
+                                            or soft targets t
 
-    A "mean" divides by N times the number of columns, so that each counts the same, however many categories it has.
+    A "mean" divides by N times the number of columns, so that columns count equally, however many categories they have.
 
-    blocks   the widths of the columns in their order, as (1, 1, 4, 3): they add up to D
+    blocks   widths of the columns in order, such as (1, 1, 4, 3), with sum D
     """
 
     neutral = (0.0, 0.0)
@@ -48,7 +49,7 @@ class Mixed(Loss):
         return super().scale((shape[0], len(self.blocks)))
 
     def groups(self, *arrays: Array) -> Iterator[list[Array]]:
-        """Views (N, columns, K) of arrays (N, D), for each run of neighbouring columns that are K wide."""
+        """Yield views (N, columns, K) of arrays (N, D) for each run of adjacent columns of width K."""
         start = 0
         for width, run in itertools.groupby(self.blocks):
             stop = start + width * len(list(run))
@@ -64,11 +65,11 @@ class Mixed(Loss):
         return loss
 
     def elements(self, y: Array, t: Array) -> Array:
-        """(N, columns)"""
+        """Return the loss of each column, (N, columns)."""
         return self.costs(self.predict(y, None), t)
 
     def costs(self, y: Array, t: Array) -> Array:
-        """What each column costs, (N, columns), for what an output means, numbers and probabilities; NaN where t is."""
+        """Return the loss of each column, (N, columns), of predicted numbers and probabilities y; NaN where t is."""
         xp = self.ops.xp
         parts = []
         for z, known in self.groups(y, t):
@@ -89,7 +90,7 @@ class Mixed(Loss):
         return out
 
     def count(self, present: Array) -> Array:
-        """How many terms of the sum there are, a 0-d array; present (N, D) is 1 where the target is known, else 0."""
+        """Return the number of terms in the sum, a 0-d array; present (N, D) is 1 where the target is known, else 0."""
         count = 0.0
         for (block,) in self.groups(present):
             known = self.ops.sum(block[:, :, 0])
@@ -98,8 +99,7 @@ class Mixed(Loss):
 
 
 class Wrapping(Loss):
-    """The base of a loss around another one, `inner`, which has the reduction, the weight, and what else is not said
-    otherwise."""
+    """Base of losses that wrap another one, `inner`, with its reduction and weight; delegates everything by default."""
 
     def __init__(self, loss: str | Loss) -> None:
         self.loss = loss
@@ -124,11 +124,11 @@ class Wrapping(Loss):
 
 
 class Masked(Wrapping):
-    """Another loss, of the targets that are known: where t is NaN, nothing is to pay, and dy = 0.
+    """Another loss on the known targets only: where t is NaN, the loss and dy are 0.
 
-    A "mean" divides by how many there are, "batch" by the number of rows, as ever.
+    A "mean" divides by the number of known targets; "batch" divides by the number of rows, as usual.
 
-    loss   the other, mse, bce, l1, huber or a Mixed; it has the reduction and the weight
+    loss   the wrapped loss: mse, bce, l1, huber or a Mixed; it has the reduction and the weight
     """
 
     def __init__(self, loss: str | Loss = "mse") -> None:
@@ -151,28 +151,26 @@ class Masked(Wrapping):
         return ops.multiply(loss, share)
 
     def share(self, t: Array, memory: Array) -> Array:
-        """1 / how many terms of the sum are known, a 0-d array; where there is none, 0 of 0 costs nothing."""
+        """Return 1 / the number of known terms in the sum, a 0-d array; finite if there are none, so the loss is 0."""
         count = self.inner.count if isinstance(self.inner, Mixed) else self.ops.sum
         present = self.ops.present(t, out=memory)
         return self.ops.share_of(1.0, count(present))
 
 
 class Weighted(Wrapping):
-    """Another loss, in which row n counts w[n] times:  Σ_n w[n] · (what row n costs),  dy[n] = w[n] · its dy.
+    """Another loss with row weights w:  scale · Σ_n w[n] · (loss of row n),  dy[n] = w[n] · the other's dy[n].
 
-    The factor before the sum is the other's: with weights whose mean is 1, over the rows or over what is known of them,
-    its "mean" and "batch" are weighted means.
+    scale is the wrapped loss's factor: if the mean of w is 1, over the rows or over their known targets, its "mean" and
+    "batch" are weighted means.
 
-    Targets   [t, w] (N, D + 1): those of the other loss, laid flat, and w >= 0 beside them
+    Targets   [t, w] (N, D + 1): the flattened targets of the wrapped loss, then w >= 0
 
-    loss      the other: MSE, BCE, L1, Huber, Mixed, Masked, ...; it has the reduction and the weight
+    loss      the wrapped loss: MSE, BCE, L1, Huber, Mixed, Masked, ...; it has the reduction and the weight
     """
 
     def __init__(self, loss: str | Loss = "mse") -> None:
         if not weighable(get(loss)):
-            raise ValueError(
-                f"Weighted: expected a loss with a cost of each row by itself, got {loss!r}."
-            )
+            raise ValueError(f"Weighted: expected a loss that is a sum over rows, got {loss!r}.")
         super().__init__(loss)
 
     def check_targets(self, y: Array, t: Array) -> None:
@@ -194,7 +192,7 @@ class Weighted(Wrapping):
         elements = costs.elements(inner, y, t)
         factor = scale
         if isinstance(inner, Masked):
-            # what is not known costs nothing
+            # unknown targets have loss 0
             self.ops.fill_missing(elements, elements, 0.0, out=elements)
             if inner.reduction == "mean":
                 factor = inner.weight * inner.share(t, inner.buffer("y", t.shape))
@@ -202,7 +200,7 @@ class Weighted(Wrapping):
         return factor * (w * of_rows).sum()
 
     def unpacked(self, y: Array, t: Array) -> Array:
-        """The inner loss's targets (N, ...) of t (N, D)."""
+        """Return flat targets t (N, D) in the shape (N, ...) of the inner loss."""
         classes = isinstance(self.inner, SoftmaxCrossEntropy)
         shape = y.shape[:-1] if classes else y.shape
         targets = self.buffer("targets", shape, "int64" if classes else None)
@@ -212,11 +210,11 @@ class Weighted(Wrapping):
 
 
 def weighable(loss: Any) -> bool:
-    """Whether `Weighted` can have it: it tells what a row costs, whichever stand beside it."""
+    """Return True if `Weighted` supports the loss: the loss of a row does not depend on other rows."""
     if (
         isinstance(loss, SoftmaxCrossEntropy)
         and loss.ignore is not None
         and loss.reduction == "mean"
     ):
-        return False  # it divides by how many targets count in the whole batch
+        return False  # its factor depends on the number of targets counted in the whole batch
     return costs.has_elements(loss)

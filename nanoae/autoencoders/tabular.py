@@ -1,9 +1,9 @@
-"""Tabular: tables as they are, with words: a TableEncoder before an autoencoder's network, and behind it.
+"""Tabular: autoencoders of tables with text: a TableEncoder encodes the network's input and decodes its output.
 
-    table_encoder_.transform           X, a table -> Z (N, D), what the network reads: numbers scaled, words one-hot
+    table_encoder_.transform           X, a table -> Z (N, D), the network's input: scaled numbers, one-hot text
     table_encoder_.inverse_transform   Z -> cells
 
-Only where X has words: numbers alone go to the network as they are, or by `scaling`.
+It is used only if X has text. Purely numeric tables go to the network unchanged, or scaled by `scaling`.
 """
 
 from __future__ import annotations
@@ -33,17 +33,16 @@ from nanoae.rows import Rows
 
 @estimator
 class Tabular(WarmStart, Generative):
-    """An estimator that learns tables with words.
+    """An estimator for tables with text.
 
-    table_encoder_   what `fit` has learned of their columns; None where X had numbers alone
+    table_encoder_   the encoder fitted by `fit`; None if X was purely numeric
     """
 
     _: KW_ONLY
     table_encoder: Any = parameter(
         None,
         Part(TableEncoder, {}, "TableEncoder(max_categories=20)"),
-        "of tables with words, learned by `fit`; one that is fitted stays as it is, and X may be what it made of a "
-        "table",
+        "encoder of tables with text, fitted by `fit`; a fitted one is used unchanged, and X may be its output",
     )
     table_encoder_: ClassVar[TableEncoder | None] = None
     reads_words: ClassVar[bool] = True
@@ -51,7 +50,7 @@ class Tabular(WarmStart, Generative):
     # ---------------------------------------------------------------- learning
 
     def _learn_schema(self, X: Any, sample_weight: Any = None) -> np.ndarray:
-        """X, checked, once it is known what its columns are, and which hidden layers suit them."""
+        """Return X, checked, after learning its columns and settling the hidden layers for them."""
         self.check_parameters()
         built = self.as_built
         afresh = not self.goes_on
@@ -61,8 +60,8 @@ class Tabular(WarmStart, Generative):
         return checked
 
     def _learn_table(self, X: Any, sample_weight: Any = None) -> None:
-        """table_encoder_, of the rows of X that count, if X is a table with words."""
-        if self.table_encoder_ is not None:  # of a fit before, which this one goes on from
+        """Learn table_encoder_ from the rows of X with positive weight, if X has text."""
+        if self.table_encoder_ is not None:  # from the previous fit, in a warm start
             self._adopt(self.table_encoder_)
             return
         given = getattr(X, "encoder", None) or self.as_built.table_encoder
@@ -79,17 +78,17 @@ class Tabular(WarmStart, Generative):
         self._adopt(encoder.fit(table.taken(rows)))
 
     def _adopt(self, encoder: TableEncoder) -> None:
-        """Read tables by `encoder` from here on, and learn words by their cross-entropy."""
+        """Use `encoder` for tables from now on, with the cross-entropy as the loss of text."""
         built = self.as_built
         if built.scaling not in (AUTO, "none"):
             raise ValueError(
-                f"{type(self).__name__}: expected scaling 'auto' or 'none' for a table with words, whose numbers "
-                f"TableEncoder scales, got {built.scaling!r}."
+                f"{type(self).__name__}: expected scaling 'auto' or 'none' for a table with words, since TableEncoder "
+                f"scales the numbers, got {built.scaling!r}."
             )
         if not isinstance(built.loss, Loss) and built.loss != "mse":
             raise ValueError(
-                f"{type(self).__name__}: expected loss='mse' for a table with words, squared errors of numbers and "
-                f"cross-entropies of words, got {built.loss!r}."
+                f"{type(self).__name__}: expected loss='mse' for a table with words (squared errors of numbers, "
+                f"cross-entropies of words), got {built.loss!r}."
             )
         self.table_encoder_ = encoder  # type: ignore[misc]
         if built.loss == "mse" and max(encoder.blocks_) > 1:
@@ -104,7 +103,7 @@ class Tabular(WarmStart, Generative):
             self.feature_names_in_ = objects(self.table_encoder_.names_)
             self.n_features_in_ = len(self.table_encoder_.names_)
 
-    # ---------------------------------------------------------------- there and back
+    # ---------------------------------------------------------------- encoding
 
     def _check_X(self, X: Any, reset: bool = False, sample_weight: Any = None) -> np.ndarray:
         encoder = self.table_encoder_
@@ -125,7 +124,7 @@ class Tabular(WarmStart, Generative):
         return rows, names if encoder is None else encoder.get_feature_names_out()
 
     def _is_encoded(self, X: Any) -> bool:
-        """Whether X is what table_encoder_ makes of a table: wider than the table itself, and numbers alone."""
+        """Return True if X is an output of table_encoder_: numeric, with the width of the encoding."""
         return (
             self.table_encoder_ is not None
             and isinstance(X, (np.ndarray, Rows))
@@ -134,7 +133,7 @@ class Tabular(WarmStart, Generative):
         )
 
     def _as_cells(self, Z: np.ndarray) -> np.ndarray:
-        """What the network gives, Z (N, D), as cells (N, columns) of the table, if it learned one with words."""
+        """Decode network outputs Z (N, D) to the table's cells (N, columns), if it has an encoder."""
         return Z if self.table_encoder_ is None else self.table_encoder_.inverse_transform(Z)
 
     # ---------------------------------------------------------------- keeping

@@ -1,4 +1,4 @@
-"""TeacherForcing: what a decoder of text reads at each time step."""
+"""TeacherForcing: the input of a text decoder at each time step."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from nanoae.engine.layers import Noisy
 
 @configurable
 class TeacherForcing(Noisy):
-    """Teacher forcing: at time step t the decoder reads the token before, the line's first token, and the code z.
+    """Teacher forcing: at time step t the decoder reads the previous token, the line's first token, and the code z.
 
-        y[n, t] = [W[w[n, t]], W[w[n, 0]], z[n]]        the tokens w[n, 0] .. w[n, T - 1] of `source` but for its last
+        y[n, t] = [W[w[n, t]], W[w[n, 0]], z[n]]        with tokens w[n, 0] .. w[n, T - 1] of `source`, without the last
 
     The first token is the line's keyword, or the same in every line. Word dropout (Bowman et al. 2016): in training
-    each token before becomes 0, UNK, with probability `dropout`, so that the code has to tell what it was.
+    each previous token becomes 0, UNK, with probability `dropout`, so that the decoder has to use the code.
 
     source   the Embedding that reads the lines (N, T + 1)
-    n_out    E, the length of a token's vector: the table W is the decoder's own
+    n_out    E, length of a token's vector; the decoder has its own table W
 
     Shapes    z, dz (N, K)    y, dy (N, T, 2 E + K)    W, dW (V, E)
 
-    Backward  dz = Σ_t of its part of dy; dW is an Embedding's, the first token being used at all T time steps
+    Backward  dz = Σ_t of its part of dy; dW as in Embedding, where the first token is used at all T time steps
     """
 
     looked = ThreadLocal()
@@ -62,7 +62,7 @@ class TeacherForcing(Noisy):
         return self.join(x, previous, tokens[:, 0])
 
     def join(self, z: Array, tokens: Array, first: Array) -> Array:
-        """y (N, T, 2 E + K) of codes (N, K), any tokens before (N, T), and first tokens (N,)."""
+        """Return y (N, T, 2 E + K) for codes (N, K), previous tokens (N, T) and first tokens (N,)."""
         ops = self.ops
         n, t = tokens.shape
         e = self.n_out

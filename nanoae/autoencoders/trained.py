@@ -1,4 +1,4 @@
-"""Trained: the parameters of every estimator that trains a network, each said once."""
+"""Trained: the parameters that all estimators with a network share."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ BACKENDS = "numpy, cupy (an NVIDIA GPU; cupy:tf32 and cupy:nograph are variants)
 
 @estimator
 class Trained(Scaled):
-    """An estimator with a network, and what it is trained with. A subclass adds its own parameters, says another
-    default as `epochs: int = 5`, and takes a parameter away as `loss: ClassVar = "mse"`."""
+    """An estimator with a network: the parameters of its training. A subclass adds its own parameters, changes a
+    default with `epochs: int = 5`, and removes a parameter with `loss: ClassVar = "mse"`."""
 
     _: KW_ONLY
     optimizer: Any = parameter(
         "adam",
         Name(optim.OPTIMIZERS, optim.Optimizer, "an Optimizer"),
-        "an Optimizer has its own rate and decay",
+        "an Optimizer has its own learning rate and weight decay",
     )
-    learning_rate: Any = parameter(1e-3, Rate(SCHEDULES), "size of a training step")
-    weight_decay: float = parameter(0.0, Number(), "penalty on the squares of the weights")
+    learning_rate: Any = parameter(1e-3, Rate(SCHEDULES), "step size, or a schedule")
+    weight_decay: float = parameter(0.0, Number(), "L2 penalty on the weights")
     batch_size: Any = parameter(AUTO, Auto(Whole()), "rows per training step, at most all of them")
     epochs: Any = parameter(
         AUTO,
         Auto(Whole()),
-        "passes over the training rows; auto: as many steps as they need, with a tenth of them held out for early "
+        "passes over the training rows; auto: chosen from their number, with a tenth of them held out for early "
         "stopping and a learning rate that falls to 0 (`plan.py`)",
     )
     initializer: str = parameter("glorot_uniform", Name(init.INITIALIZERS), "of the weights")
@@ -57,25 +57,25 @@ class Trained(Scaled):
     validation_fraction: Any = parameter(
         AUTO,
         Auto(Number("[0, 1)")),
-        "share of the training rows held out to watch the loss, where there is no validation_data; auto: 0, or where "
+        "fraction of the training rows held out for validation if there is no validation_data; auto: 0, or with "
         'epochs="auto" a tenth of 50 rows or more',
     )
     patience: Any = parameter(
         AUTO,
         Auto(Maybe(Whole())),
         "stop after this many epochs without a better validation loss, and restore the best weights; auto: None, or "
-        'where epochs="auto" half of them',
+        'with epochs="auto" half of the epochs',
     )
     on_divergence: str = parameter(
         "stop",
         Name(("stop", "restore")),
-        "where a loss or a gradient is not finite: raise an error, or go back to the end of the last epoch, "
-        "at half the learning rate",
+        "if a loss or gradient is not finite: raise an error, or return to the end of the last epoch "
+        "with half the learning rate",
     )
     callbacks: Any = parameter(
         (),
         Listed("a list of functions", callable),
-        "called as callback(trainer, row) after each epoch; one that returns True stops",
+        "called as callback(trainer, row) after each epoch; returning True stops training",
     )
     processes: int = parameter(1, Whole(), "deprecated: one process uses all cores")
     backend: Any = parameter("auto", Text(Ops), BACKENDS)
@@ -83,12 +83,12 @@ class Trained(Scaled):
     random_state: Any = parameter(
         None,
         Seed(),
-        "random seed: of the weights, the order of the rows, the noise",
+        "random seed of the weights, the order of the rows, and noise",
     )
-    verbose: bool = parameter(False, Kind(), "whether to show a progress bar while training")
+    verbose: bool = parameter(False, Kind(), "show a progress bar while training")
 
     def _optimizer(self, falling: bool = False) -> optim.Optimizer:
-        """The optimiser; `falling`: a rate that is a number falls to 0 (Loshchilov & Hutter 2017)."""
+        """Return the optimiser; `falling`: a constant rate decays to 0 along a cosine (Loshchilov & Hutter 2017)."""
         rate = self.learning_rate
         if falling and not callable(rate):
             rate = Cosine(rate)
@@ -96,7 +96,7 @@ class Trained(Scaled):
 
     @property
     def _biases(self) -> str:
-        """How they start, but those of hidden layers where something else suits the rows."""
+        """The initialiser of the biases, except in hidden layers for which the plan chooses another."""
         return "zeros" if self.bias_initializer == AUTO else self.bias_initializer
 
     def _linear(self, width: int, bias_initializer: str = "") -> Linear:
