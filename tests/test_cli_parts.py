@@ -153,7 +153,7 @@ def test_a_grid_of_parts(run):  # noqa: F811
         (("train", "--penalty", "l1:-1"), "argument --penalty: L1Sparsity: expected weight >= 0"),
         (
             ("train", "--penalty", "kl:0.1,1"),
-            'KLSparsity: expected a code in (0, 1), from code_activation="sigmoid"',
+            'KLSparsity: expected a code in (0, 1), with code_activation="sigmoid"',
         ),
         (("train", "--bottleneck", "top_k:99"), "expected a code (N, K) with K >= 99"),
         (("train", "--learning-rate", "fast"), "expected one of constant:LR, cosine:LR,FINAL"),

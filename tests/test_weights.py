@@ -437,7 +437,7 @@ def test_a_loss_of_ones_own_says_what_its_elements_cost():
     y = np.array([[1.0, 2.0], [3.0, 4.0]])
     targets = np.array([[0.0, 0.0, 10.0], [0.0, 0.0, 1.0]])  # and weights
     assert loss.forward(y, targets) == 10 * (1 + 8) + 27 + 64
-    with pytest.raises(ValueError, match="a cost of each row by itself"):
+    with pytest.raises(ValueError, match="a loss that is a sum over rows"):
         nanoae.Weighted(Unsaid())
 
 
