@@ -206,7 +206,7 @@ BAD = {
     "two widths": (small(hidden=(2, 3)), IMAGES, r"channels of three convolutions, got \(2, 3\)"),
     "tied": (small(tied_weights=True), IMAGES, "expected tied_weights=False"),
     "bce and tanh": (small(loss="bce"), IMAGES, 'expected output_activation "sigmoid"'),
-    "another end": (coloured(), np.zeros((9, 3, 8, 5)), r"expected a decoder that ends in the input's shape \(3, 8, 5\)"),
+    "another end": (coloured(), np.zeros((9, 3, 8, 5)), r"a decoder that ends in the input's shape \(3, 8, 5\)"),
     "own encoder, size of others": (
         ConvAutoencoder(encoder=[Flatten(), Linear(2)]), COLOUR, r"expected images \(C, H, W\) of 8 to 128"
     ),

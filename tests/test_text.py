@@ -270,13 +270,13 @@ def test_an_unseen_keyword_says_so_and_offers_the_nearest(model, keyword, hint):
 REFUSED = {
     "expected lines, a list of one text or more, got": lambda m, p: small().fit([]),
     "expected lines, a list of one text or more, got 'one": lambda m, p: small().fit("one line"),
-    "expected lines that are texts and not empty, got 3 at place 1": lambda m, p: small().fit(
+    "expected lines that are texts and not empty, got 3 at index 1": lambda m, p: small().fit(
         ["a", 3]
     ),
-    "expected lines that are texts and not empty, got a ndarray at place 0": lambda m, p: (
+    "expected lines that are texts and not empty, got a ndarray at index 0": lambda m, p: (
         p.transform(np.ones((2, 3)))
     ),
-    "expected lines that are texts and not empty, got '  ' at place 0": lambda m, p: small().fit(
+    "expected lines that are texts and not empty, got '  ' at index 0": lambda m, p: small().fit(
         ["  "]
     ),
     "expected a keyword for each line, got 1 for 2 lines": lambda m, p: small().fit(

@@ -1,4 +1,4 @@
-"""TextVAE: lines of text, through a code of a few numbers, and new lines out of it."""
+"""TextVAE: encodes lines of text as short codes, and generates new lines from codes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from nanoae.engine.optim import Optimizer
 from nanoae.engine.recurrent import GRU
 from nanoae.engine.sequences import LastTimestep, TimeDistributed
 
-NUMBERS = 1 << 22  # scores at a time outside training: 16 MB of float32
+NUMBERS = 1 << 22  # scores computed at a time outside training: 16 MB of float32
 
 
 @estimator
@@ -51,49 +51,49 @@ class TextVAE(WarmStart, Variational):
     """A variational autoencoder of lines of text (Bowman et al. 2016, "Generating sentences from a continuous space").
 
     tokens -> Embedding -> GRU, its state at the line's end -> Linear -> Gaussian -> code z (N, K)
-    -> TeacherForcing (the token before, the keyword and z at each step) -> GRU -> Linear -> softmax over the tokens
+    -> TeacherForcing (the previous token, the keyword and z at each step) -> GRU -> Linear -> softmax over the tokens
 
-    The loss of a line is in nats: the cross-entropy of its tokens and its end, plus beta KL(code ‖ prior). A
-    learning_rate that is a number is that of the first step, and falls along half a cosine, to 0 after the last.
+    The loss of a line is in nats: the cross-entropy of its tokens and its end, plus beta KL(code ‖ prior). A constant
+    learning_rate is that of the first step and decays along half a cosine, to 0 after the last.
 
-    Any number of threads may use a fitted one at once; `fit` wants it alone (`Estimator`).
+    Any number of threads may use a fitted model at once; `fit` needs exclusive access (see `Estimator`).
 
-    After fit: network_, history_, code_size_, vocabulary_ (a Vocabulary), keywords_ (a tuple, empty where fit had
-    none), n_features_in_ (the numbers in a row: BOS, tokens, EOS), interrupted_.
+    Attributes after fit: network_, history_, code_size_, vocabulary_ (a Vocabulary), keywords_ (a tuple, empty if fit
+    had none), n_features_in_ (the length of a row: BOS, tokens, EOS), interrupted_.
 
     >>> model = TextVAE(random_state=0).fit(lines, keywords)
     >>> model.generate(10, keyword="coffee", temperature=0.8, random_state=0)
     """
 
-    code_size: int = parameter(32, Whole(), "K, the numbers in a line's code")
-    state_size: int = parameter(128, Whole(), "of both GRUs")
+    code_size: int = parameter(32, Whole(), "K, the length of a line's code")
+    state_size: int = parameter(128, Whole(), "length of the state of both GRUs")
     embedding_size: int = parameter(32, Whole(), "length of a token's vector")
     _: KW_ONLY
     tokens: str = parameter(
         "auto",
         Name(("auto", *UNITS)),
-        "what a line is made of; auto: characters where most lines have no space. Any script will do",
+        "unit into which lines are split, in any script; auto: characters if most lines have no space",
     )
     max_words: int = parameter(
-        5000, Whole(), "the most frequent tokens are learned; the others are never generated"
+        5000, Whole(), "vocabulary size: the most frequent tokens; others are never generated"
     )
     max_length: int = parameter(
-        100, Whole(), "of a line, in tokens: longer ones are cut, with a warning"
+        100, Whole(), "maximum tokens per line: longer lines are truncated, with a warning"
     )
     word_dropout: float = parameter(
         0.2,
         Number("[0, 1)"),
-        "share of the tokens hidden from the decoder in training, so that it has to use the code",
+        "fraction of the tokens hidden from the decoder in training, so that it has to use the code",
     )
     beta: float = 0.5
     warm_up: Any = parameter(
-        AUTO, Auto(Number()), "epochs in which that weight rises from 0 to beta; auto: half of them"
+        AUTO, Auto(Number()), "epochs in which the KL weight rises to beta; auto: half of them"
     )
     learning_rate: Any = 5e-3
     _plan: ClassVar[Plan] = LinesPlan(watchable=sys.maxsize, usual_batch=64)
     processes: ClassVar[int] = 1
     scaling: ClassVar[str] = "none"
-    scaler_: ClassVar[Scaler] = Scaler()  # as it is: there is none to learn
+    scaler_: ClassVar[Scaler] = Scaler()  # the identity
     draws_rows: ClassVar[bool] = False
     _facts = (
         *Variational._facts,
@@ -127,7 +127,7 @@ class TextVAE(WarmStart, Variational):
 
     @transactional
     def build(self, lines: Any, keywords: Any = None) -> Self:
-        """The vocabulary of these lines and the untrained network for them: for `summary`, or a gradient check."""
+        """Build the vocabulary of these lines and the untrained network, for `summary` or a gradient check."""
         self.check_parameters()
         lines, keywords = checked_lines(lines, keywords)
         self.vocabulary_ = Vocabulary.learn(lines, keywords, self.tokens, self.max_words)
@@ -146,15 +146,15 @@ class TextVAE(WarmStart, Variational):
         sample_weight: Any = None,
         epochs: int | None = None,
     ) -> Self:
-        """Learn from lines (N strings), afresh; keywords (N strings) make it conditional. With warm_start go on with
-        vocabulary_, keywords and length as they are: unknown tokens are masked, and a warning tells.
+        """Train on lines (N strings) from new weights; keywords (N strings) make the model conditional. With warm_start
+        training continues with the same vocabulary_, keywords and length: unknown tokens are masked, with a warning.
 
-        validation_data   (lines, keywords) or lines, to measure the cross-entropy on after each epoch
-        sample_weight     how much each line counts (N,): each epoch draws lines as often as their weights say; see
+        validation_data   (lines, keywords) or lines on which the cross-entropy is measured after each epoch
+        sample_weight     weights (N,) of the lines: each epoch draws lines in proportion to them; see
                           `Autoencoder.fit`
-        epochs            passes over the lines in this call; None: as the parameter says
+        epochs            passes over the lines in this call; None: the parameter `epochs`
 
-        Raises ValueError for what is no list of lines; NotFiniteError where training diverges.
+        Raises ValueError for anything but a list of lines, NotFiniteError if training diverges.
         """
         lines, keywords = checked_lines(lines, keywords)
         rows, weights = self._weighted_rows(lines, sample_weight, FEW)
@@ -187,7 +187,7 @@ class TextVAE(WarmStart, Variational):
         return self.vocabulary_.keywords
 
     def _inputs(self, lines: Any, keywords: Any = None) -> np.ndarray:
-        """The rows of a user's lines, (N, T + 1), once their keywords are known to be known."""
+        """Encode a user's lines as rows (N, T + 1); ValueError for unknown keywords."""
         self.check_fitted()
         lines, keywords = checked_lines(lines, keywords)
         words = self.vocabulary_
@@ -197,11 +197,11 @@ class TextVAE(WarmStart, Variational):
 
     @framed
     def transform(self, lines: Any, keywords: Any = None) -> np.ndarray:
-        """The codes (N, K) of lines: the means."""
+        """Return the mean codes (N, K) of lines."""
         return self._encode(lines, keywords=keywords)
 
     def inverse_transform(self, X: Any, keywords: Any = None) -> list[str]:
-        """The lines of codes X (N, K), decoded greedily: the most probable token at each time step."""
+        """Decode codes X (N, K) to lines greedily: the most probable token at each time step."""
         self.check_fitted()
         codes = as_codes(X, self, (self.code_size_,), self.network_.dtype)
         bos = self.vocabulary_.known(keywords) or [""] * len(codes)
@@ -212,7 +212,7 @@ class TextVAE(WarmStart, Variational):
         return self.vocabulary_.decode(self._generate(codes, bos, greedy))
 
     def reconstruct(self, lines: Any, keywords: Any = None) -> list[str]:
-        """The reconstructions of lines (N): encoded, then decoded greedily."""
+        """Return the reconstructions of N lines: encoded, then decoded greedily."""
         return self.inverse_transform(self._encode(lines, keywords=keywords), keywords)
 
     def generate(
@@ -222,11 +222,11 @@ class TextVAE(WarmStart, Variational):
         temperature: float = 1.0,
         random_state: Any = None,
     ) -> list[str]:
-        """`count` new lines, from codes z ~ N(0, 1).
+        """Generate `count` new lines from codes z ~ N(0, 1).
 
-        keyword       what they are about; or one for each line; None: keywords drawn from the known ones
-        temperature   >= 0: each token is drawn with softmax(scores / temperature); 0 takes the most probable
-        random_state  None, or an int for the same lines again
+        keyword       a keyword for all lines, or one per line; None: drawn from the known keywords
+        temperature   >= 0: tokens are sampled from softmax(scores / temperature); 0 selects the most probable
+        random_state  None, or an int for reproducible lines
         """
         self.check_fitted()
         Whole().check("TextVAE", "count", count)
@@ -243,7 +243,7 @@ class TextVAE(WarmStart, Variational):
         return self.vocabulary_.decode(self._generate(codes, bos, sampler(float(temperature), rng)))
 
     def _generate(self, codes: np.ndarray, bos: Sequence[str], choose: Choice) -> np.ndarray:
-        """Token numbers (N, T) of codes (N, K): at each time step choose(scores (N, V)) gives the tokens (N,)."""
+        """Return token indices (N, T) for codes (N, K); choose(scores (N, V)) selects the tokens (N,) of each step."""
         first = np.array([self.vocabulary_.bos_ids[each] for each in bos])
         parts = blocks(len(codes), max(1, NUMBERS // len(self.vocabulary_)))
         return np.concatenate(
@@ -274,7 +274,7 @@ class TextVAE(WarmStart, Variational):
                 break
         return decoded
 
-    # ---------------------------------------------------------------- how good it is
+    # ---------------------------------------------------------------- evaluation
 
     def _repeat(self, samples: int) -> None:
         embedding: Any = self.network_.layers[0]
@@ -283,12 +283,12 @@ class TextVAE(WarmStart, Variational):
     def score_samples(
         self, lines: Any, keywords: Any = None, importance_samples: int | None = None
     ) -> np.ndarray:
-        """A lower bound of log p(line | keyword) in nats for each line (N,); see `VariationalAutoencoder`."""
+        """Return a lower bound of log p(line | keyword) in nats for each line (N,); see `VariationalAutoencoder`."""
         X = self._inputs(lines, keywords)
         return self._bound(X, X[:, 1:], importance_samples)
 
     def score(self, lines: Any, keywords: Any = None, *, sample_weight: Any = None) -> float:
-        """The mean ELBO of lines, in nats: higher is better."""
+        """Return the mean ELBO of the lines in nats: higher is better."""
         elbo = self.score_samples(lines, keywords)
         rows, weights = self._weighted_rows(elbo, sample_weight)
         return float(np.average(elbo[rows], weights=weights))
@@ -296,17 +296,15 @@ class TextVAE(WarmStart, Variational):
     def evaluate(
         self, lines: Any, keywords: Any = None, *, sample_weight: Any = None
     ) -> dict[str, float]:
-        """How well lines are predicted and reconstructed; unknown tokens are masked.
+        """Return measures of prediction and reconstruction, weighted by sample_weight (N,). Unknown tokens are masked.
 
-        elbo            nats per line, a lower bound on log p
-        cross_entropy   nats per token (a word, a character, the line's end), given the ones before and the code
+        elbo            nats per line, a lower bound of log p
+        cross_entropy   nats per token (a word, a character, the line's end), given the previous ones and the code
         perplexity      e^(-ELBO per token)
-        kl              nats per line: what the code tells about it
-        active_units    units of the code whose mean varies over the lines by more than 0.01 (Burda 2016)
-        token_accuracy  share of the tokens that are right, and in their place, in the reconstructions
-        exact_lines     share of the lines that are reconstructed word for word
-
-        Line n counts sample_weight[n] times.
+        kl              nats per line: the information in the code
+        active_units    units of the code whose mean varies over the lines with a variance above 0.01 (Burda 2016)
+        token_accuracy  fraction of tokens that are correct, and in the correct place, in the reconstructions
+        exact_lines     fraction of lines that are reconstructed exactly
         """
         X = self._inputs(lines, keywords)
         rows, weights = self._weighted_rows(X, sample_weight)

@@ -1,4 +1,4 @@
-"""Underfit: the warning that a fitted autoencoder gives rows back worse than PCA with as many components."""
+"""Underfit: a warning if a fitted autoencoder reconstructs worse than PCA with as many components."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from nanoae.autoencoders.plan import AUTO
 from nanoae.data.scaling import known_means
 from nanoae.spelling import counted
 
-# The most rows that are compared with PCA's, and numbers in them: that takes a second at most. Of fewer rows PCA learns
-# less, so that there is a warning less, not one too many.
+# Limits of rows and values in the comparison, which takes at most a second. From fewer rows PCA learns less, so the
+# limits can suppress a warning but not cause one.
 MOST_ROWS = 2000
 MOST_NUMBERS = 16_000_000
-AS_GOOD = 1.05  # times PCA's error, and ...
-TOLD = 1e-3  # of the rows' variance: what is next to nothing is not worse
+AS_GOOD = 1.05  # no warning up to this multiple of PCA's error, plus ...
+TOLD = 1e-3  # ... this fraction of the rows' variance
 
 
 class UnderfitWarning(UserWarning):
-    """An autoencoder that PCA beats has learned too little, or from columns on different scales."""
+    """PCA reconstructs better: the autoencoder is undertrained, or its columns are on different scales."""
 
 
 def flat(X: Any) -> np.ndarray:
-    """A row (D,) for each of X (N, ...)."""
+    """Return X (N, ...) as (N, D)."""
     return np.asarray(X).reshape(len(X), -1)
 
 
 def compare_with_pca(model: Any, learned: np.ndarray, watched: np.ndarray) -> None:
-    """Warn if PCA of the rows learned from (N, ...) reconstructs those watched (M, ...) better than `model`, unless it
-    is a `part_of_another`; both as its network reads them. What is missing is the column's mean for both, and counts
-    for neither."""
+    """Warn if PCA of the training rows `learned` (N, ...) reconstructs the rows `watched` (M, ...) better than `model`,
+    unless that is a `part_of_another`. Both tables are on the network's scale. Missing values are replaced by column
+    means in both models and ignored in both errors."""
     if PART.get():
         return
     images = learned.ndim > 2

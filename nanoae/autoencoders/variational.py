@@ -1,4 +1,4 @@
-"""VariationalAutoencoder: an autoencoder that is a model of the data's distribution, and can draw from it."""
+"""VariationalAutoencoder: an autoencoder that models the distribution of the data and can sample from it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ VariationalAutoencoder: expected likelihood="bernoulli" or "gaussian", whose -lo
 
 
 def without_a_loss(estimator: T) -> T:
-    """The class, whose constructor says what there is instead of a loss where it is given one."""
+    """Make the constructor reject `loss` with a message that names its replacement."""
     kind: Any = estimator
     init = kind.__init__
 
@@ -50,26 +50,26 @@ def without_a_loss(estimator: T) -> T:
 class VariationalAutoencoder(Variational, Autoencoder):
     """Auto-encoding variational Bayes (Kingma & Welling 2014): x (N, D) -> q(z|x) = N(mu, e^logvar) -> p(x|z).
 
-    It learns by minimising, in nats and averaged over the rows of a batch,
+    Training minimises, in nats and averaged over the rows of a batch,
 
         loss = -log p(x|z) + beta_t Σ_j max(KL_j, free_bits),    z = mu + e^(logvar / 2) · noise
 
-    which with beta = 1 and no free bits is minus the ELBO, a lower bound of log p(x):
+    With beta = 1 and no free bits this is the negative ELBO, a lower bound of log p(x):
         ELBO = E_q[log p(x|z)] - KL(q(z|x) ‖ N(0, I))
 
-    The encoder's last layer has 2 K outputs, [mu, logvar]: so an encoder of your own, too. A decoder of your own starts
-    from K numbers, and from K + the number of labels if conditional. With output y the likelihood of x is
+    The encoder ends in 2 K outputs, [mu, logvar], and so must an encoder of your own. A decoder of your own takes K
+    inputs, or K + the number of labels if conditional. With output y the likelihood of x is
 
-        "bernoulli"  log p = Σ x log s + (1 - x) log(1 - s), s = sigmoid(y), for x in [0, 1]; grey values count as
-                     probabilities of white, as is usual (so this is no density of them)
+        "bernoulli"  log p = Σ x log s + (1 - x) log(1 - s), s = sigmoid(y), for x in [0, 1]; grey values are treated as
+                     probabilities of white, as usual (so this is not a density)
         "gaussian"   log p = -Σ (x - y)² / (2 variance) + log(2π variance) / 2
 
     (beta: Higgins 2017; free bits: Kingma 2016.)
 
-    With condition=labels, `fit` learns p(x | label): a label's one-hot is joined to the encoder's input and to the
-    code. Every method that meets rows or codes then takes condition=, too: a label, or one for each row.
+    With condition=labels, `fit` learns p(x | label): the one-hot label is appended to the encoder's input and to the
+    code. Every method that takes rows or codes then also takes condition=, a label or one per row.
 
-    After fit also classes_, the labels known (None without condition), and prior_, N(0, I).
+    Additional attributes after fit: classes_, the known labels (None without condition), and prior_, N(0, I).
     """
 
     code_size: int = 20
@@ -78,12 +78,12 @@ class VariationalAutoencoder(Variational, Autoencoder):
     likelihood: str = parameter(
         "bernoulli",
         Name(("bernoulli", "gaussian")),
-        "of x given the decoder's output, over all numbers of a row",
+        "distribution of x given the decoder's output, for all values of a row",
     )
     variance: float = parameter(
         1.0,
         Number(),
-        "of the gaussian likelihood, fixed: the squared error that counts as noise",
+        "fixed variance of the gaussian likelihood: the expected squared error",
     )
     classes_: np.ndarray | None = field(default=None, init=False)
     _facts = (*Variational._facts, CLASSES)
@@ -98,7 +98,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
     reads_words: ClassVar[bool] = False
 
     def set_params(self, **params: Any) -> Self:
-        """As `Estimator.set_params`."""
+        """See `Estimator.set_params`."""
         if "loss" in params:
             raise ValueError(NO_LOSS.format(params["loss"]))
         return super().set_params(**params)
@@ -106,7 +106,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
     # ---------------------------------------------------------------- building
 
     def _negative_log_likelihood(self) -> Loss:
-        """-log p(x|z), averaged over rows."""
+        """The loss -log p(x|z), averaged over rows."""
         return BCE("batch") if self.likelihood == "bernoulli" else GaussianNLL(self.variance)
 
     loss: ClassVar[Any] = property(_negative_log_likelihood)
@@ -128,7 +128,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
 
     @transactional
     def build(self, input_shape: int | Shape, condition: Any = None) -> Self:
-        """As `Autoencoder.build`; condition: labels (N,), among them each that will be met."""
+        """See `Autoencoder.build`; condition: labels (N,) that include each one that will occur."""
         self.classes_ = _different(condition)
         return super().build(input_shape)
 
@@ -146,17 +146,17 @@ class VariationalAutoencoder(Variational, Autoencoder):
         *,
         condition: Any = None,
     ) -> Self:
-        """Learn from X (N, D), afresh; `y` is ignored. condition: a label for each row, to be learned under (N,).
+        """Train on X (N, D) from new weights; `y` is ignored. condition: labels (N,) for a conditional model.
 
-        validation_data   rows to measure -ELBO on after each epoch; with condition, (rows, their labels)
-        sample_weight     how much each row counts (N,): each epoch draws rows as often as their weights say; see
+        validation_data   rows on which -ELBO is measured after each epoch; with condition, (rows, their labels)
+        sample_weight     weights (N,) of the rows: each epoch draws rows in proportion to them; see
                           `Autoencoder.fit`
         """
         return self._fit(X, validation_data, sample_weight, condition, epochs)
 
     def _learn_conditions(self, n: int, rows: Any, condition: Any) -> dict[str, Any]:
         labels = None if condition is None else _of_rows(condition, n)[rows]
-        if not self.goes_on:  # else the weights know these labels, by their numbers
+        if not self.goes_on:  # else the weights depend on the present labels and their order
             self.classes_ = _different(labels)
         return {"condition": labels}
 
@@ -185,7 +185,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         sample_weight: Any = None,
         **condition: Any,
     ) -> Self:
-        """Go on for one epoch over X (N, D); start where there is nothing yet, with the labels of this first call."""
+        """Train for one epoch on X (N, D). The first call starts from new weights and determines the labels."""
         if not hasattr(self, "network_"):
             self.classes_ = _different(condition.get("condition"))
         return super().partial_fit(X, y, sample_weight, **condition)
@@ -193,8 +193,8 @@ class VariationalAutoencoder(Variational, Autoencoder):
     # ---------------------------------------------------------------- conditions
 
     def _one_hot(self, condition: Any, n: int) -> np.ndarray:
-        """(n, labels), 1 for a row's label, of which one is given for all rows or one for each; ValueError for a label
-        that is not known."""
+        """Return the one-hot labels (n, K) of n rows, given one label for all rows or one per row; ValueError for an
+        unknown label."""
         name = type(self).__name__
         known = self.classes_
         if known is None:
@@ -218,12 +218,12 @@ class VariationalAutoencoder(Variational, Autoencoder):
         return one_hot[np.searchsorted(known, labels)]
 
     def _with_condition(self, X: np.ndarray, condition: Any = None) -> np.ndarray:
-        """What the network reads: X, and where it is conditional the one-hot of each label, laid flat beside it."""
+        """Return the network's input: X, or in a conditional model flat rows [X, one-hot label]."""
         if condition is None and self.classes_ is None:
             return X
         if isinstance(X, Rows):
             raise ValueError(
-                f"{type(self).__name__}: expected rows in memory with condition=, got a file that is read by blocks. "
+                f"{type(self).__name__}: expected rows in memory with condition=, got a file that is read in blocks. "
                 "Pass numpy.array(X), or a part of it."
             )
         rows = X.reshape(len(X), -1)
@@ -234,14 +234,14 @@ class VariationalAutoencoder(Variational, Autoencoder):
 
     @framed
     def transform(self, X: Any, condition: Any = None) -> np.ndarray:
-        """The means of the codes (N, K) of X (N, D)."""
+        """Return the mean codes (N, K) of X (N, D)."""
         return self._encode(X, condition=condition)
 
     def _inputs(self, X: Any, condition: Any = None) -> np.ndarray:
         return self._with_condition(self._read(X), condition)
 
     def inverse_transform(self, X: Any, condition: Any = None) -> np.ndarray:
-        """The mean of p(x|z), (N, D), for codes X (N, K)."""
+        """Return the mean of p(x|z), (N, D), for codes X (N, K)."""
         codes = self._check_codes(X)
         if condition is None and self.classes_ is None:
             return self.unscaled(self._run(codes, self._n_encoder, None))
@@ -249,19 +249,18 @@ class VariationalAutoencoder(Variational, Autoencoder):
         return self.unscaled(self._run(codes, self._n_encoder + 1, None))
 
     def reconstruct(self, X: Any, condition: Any = None) -> np.ndarray:
-        """inverse_transform(transform(X)), (N, D)."""
+        """Return inverse_transform(transform(X)), (N, D)."""
         return self.inverse_transform(self._encode(X, condition=condition), condition)
 
     def score_samples(
         self, X: Any, condition: Any = None, importance_samples: int | None = None
     ) -> np.ndarray:
-        """A lower bound of log p(x) in nats for each row (N,).
+        """Return a lower bound of log p(x) in nats for each row (N,).
 
-        importance_samples   None: the ELBO, with one sample of z a row and the KL in closed form. K: the importance
+        importance_samples   None: the ELBO, with one sample of z per row and the KL in closed form. K: the importance
                              weighted bound (Burda 2016), log 1/K Σ_k p(x|z_k) p(z_k) / q(z_k|x), which grows with K
 
-        The noise of a row follows from random_state and the row itself: a score is always the same, whatever rows stand
-        beside it.
+        A row's noise is seeded by random_state and the row itself, so its score does not depend on the other rows.
         """
         inputs, X = self._checked(X, condition)
         return self._bound(inputs, X, importance_samples)
@@ -269,10 +268,10 @@ class VariationalAutoencoder(Variational, Autoencoder):
     def evaluate(
         self, X: Any, condition: Any = None, *, sample_weight: Any = None
     ) -> dict[str, float]:
-        """Over X (N, D), per row in nats: "loss" (minus the ELBO), "elbo" = "reconstruction" (E_q[log p(x|z)]) - "kl";
-        the number of "active_units", whose mean varies over the rows by more than 0.01 (Burda 2016); and the "mse" of
-        the reconstructions from the mean codes. Where columns are scaled, nats are those of scaled ones,
-        and there is a "scaled_mse", too. Row n counts sample_weight[n] times."""
+        """Return averages over X (N, D), weighted by sample_weight (N,). In nats per row: "loss" (the negative ELBO),
+        "elbo" = "reconstruction" (E_q[log p(x|z)]) - "kl"; also the number of "active_units", whose mean varies over
+        the rows with a variance above 0.01 (Burda 2016), and the "mse" of reconstructions from the mean codes. If
+        columns are scaled, the nats refer to scaled columns, and there is also a "scaled_mse"."""
         X = self._check_X(X)
         inputs, Z = self._checked(X, condition)
         rows, weights = self._weighted_rows(X, sample_weight)
@@ -300,7 +299,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         *,
         sample_weight: Any = None,
     ) -> float:
-        """The mean ELBO in nats: higher is better."""
+        """Return the mean ELBO in nats: higher is better."""
         return self.evaluate(X, condition, sample_weight=sample_weight)["elbo"]
 
     def _checked(self, X: Any, condition: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -314,7 +313,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
 
 
 def _of_rows(condition: Any, n: int) -> np.ndarray:
-    """The condition as an array (n,); of one label for all rows, too."""
+    """Return the condition as an array (n,), repeating a single label."""
     labels = one_column(condition, "condition")
     labels = labels if labels.ndim else np.repeat(labels, n)
     if labels.ndim == 1 and len(labels) != n:
@@ -325,7 +324,7 @@ def _of_rows(condition: Any, n: int) -> np.ndarray:
 
 
 def _conditions(condition: Any, known: np.ndarray | None = None) -> np.ndarray:
-    """The labels (N,) that rows are learned or drawn under; ValueError where one is missing."""
+    """Return condition labels (N,); ValueError if one is missing."""
     condition = one_column(condition, "condition")
     if condition.ndim != 1:
         raise ValueError(
@@ -336,11 +335,11 @@ def _conditions(condition: Any, known: np.ndarray | None = None) -> np.ndarray:
         row = int(labels.mask.argmax())
         raise ValueError(
             f"VariationalAutoencoder: expected condition, a label for each row, got {condition.tolist()[row]!r} in row "
-            f"{row}, which means no label. Leave such rows out, or give the class another name."
+            f"{row}, which means unlabelled. Leave such rows out, or give the class another name."
         )
     return labels.data
 
 
 def _different(condition: Any) -> np.ndarray | None:
-    """Each label once; None without labels."""
+    """Return the distinct labels; None without labels."""
     return None if condition is None else np.unique(_conditions(condition))

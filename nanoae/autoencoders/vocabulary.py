@@ -1,4 +1,4 @@
-"""Vocabulary: lines of text, as a user gives them, as rows of token numbers, and back."""
+"""Vocabulary: converts lines of text to rows of token indices and back."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ import numpy as np
 from nanoae.data.field import promised
 from nanoae.spelling import did_you_mean
 
-# A word with the space before it, or any other character
+# A word with the space before it, or any other single character
 WORD = re.compile(r" ?\w+|.", re.DOTALL)
-# How a line is split into tokens, which joined are the line
+# Functions that split a line into tokens; joining the tokens restores the line
 UNITS: dict[str, Callable[[str], list[str]]] = {"words": WORD.findall, "characters": list}
-PAD = UNK = 0  # nothing: behind a line's end, and for a token that is not known
+PAD = UNK = 0  # after the end of a line, and for an unknown token
 EOS = 1
 
 
 class Vocabulary:
-    """The tokens of a language, numbered; a line is the row  BOS, token, token, ..., EOS, PAD, PAD, ...
+    """The token indices. A line becomes the row  BOS, token, token, ..., EOS, PAD, PAD, ...
 
-    0            PAD and UNK: behind the end, and a token that is not known
+    0            PAD and UNK: after the end, and for an unknown token
     1            EOS, the end of the line
-    2 ..         BOS, the beginning: one for each keyword, or one for all lines where there are no keywords
-    behind them  the tokens, the most frequent first
+    2 ..         BOS, the beginning: one per keyword, or a single one without keywords
+    after these  the tokens, most frequent first
 
     tokens  the tokens alone
     bos     the keywords, or ("",)
@@ -59,7 +59,7 @@ class Vocabulary:
         unit: str,
         max_words: int,
     ) -> Vocabulary:
-        """The `max_words` most frequent tokens of `lines`; unit "auto": characters where most lines have no space."""
+        """Learn the `max_words` most frequent tokens of lines; unit "auto": characters if most lines have no space."""
         if unit == "auto":
             spaced = sum(" " in line for line in lines)
             unit = "words" if 2 * spaced >= len(lines) else "characters"
@@ -69,12 +69,12 @@ class Vocabulary:
         return cls(tokens, starts, unit)
 
     def pack(self) -> dict[str, Any]:
-        """As a model file keeps it."""
+        """Return the JSON-ready form for a model file."""
         return {"words": self.tokens, "starts": self.bos, "unit": self.unit}
 
     @classmethod
     def unpack(cls, kept: dict[str, Any]) -> Vocabulary:
-        """The opposite of `pack`; ValueError for what that does not give."""
+        """Restore the output of `pack`; ValueError if it is invalid."""
         words = promised(kept, "words", [str])
         starts = promised(kept, "starts", [str])
         return cls(words, starts, promised(kept, "unit", str))
@@ -83,7 +83,7 @@ class Vocabulary:
         return UNITS[self.unit](line)
 
     def encode(self, lines: list[str], keywords: list[str] | None, length: int) -> np.ndarray:
-        """The rows (N, length) of lines, int32; a line that is too long is cut, and a warning says so."""
+        """Encode lines as rows (N, length), int32; lines that are too long are truncated, with a warning."""
         rows = np.full((len(lines), length), PAD, np.int32)
         long = 0
         starts = keywords or [""] * len(lines)
@@ -93,7 +93,7 @@ class Vocabulary:
                 long += 1
                 ids = ids[: length - 2]
             else:
-                ids.append(EOS)  # of a line that was cut nobody knows where it ends
+                ids.append(EOS)  # a truncated line has no end
             row[: len(ids) + 1] = [self.bos_ids[keyword], *ids]
         if long:
             which = "a line is" if long == 1 else f"{long} lines are"
@@ -103,7 +103,7 @@ class Vocabulary:
         return rows
 
     def known(self, keywords: Sequence[str] | None) -> list[str] | None:
-        """`keywords`, as fit writes them; ValueError where the model has other ones, or none, or wants some."""
+        """Return `keywords` in normalised form; ValueError if one is unknown, or if they are missing or unexpected."""
         keywords = None if keywords is None else cleaned("keywords", keywords)
         if keywords is None and self.keywords:
             raise ValueError(
@@ -119,7 +119,7 @@ class Vocabulary:
         return keywords
 
     def tell_of_unknown(self, lines: list[str]) -> None:
-        """Warn of the tokens of lines that are not known."""
+        """Warn about unknown tokens in lines."""
         new = {token for line in lines for token in self.tokenize(line)} - self.ids.keys()
         if new:
             warnings.warn(
@@ -128,7 +128,7 @@ class Vocabulary:
             )
 
     def decode(self, rows: np.ndarray) -> list[str]:
-        """The lines of rows (N, T) of token numbers, up to their EOS, without BOS; what is not known is left out."""
+        """Decode rows (N, T) of token indices to lines, up to EOS, without BOS; unknown tokens are left out."""
         lines = []
         for row in np.asarray(rows):
             ids = row[: int(np.argmax(row == EOS))] if EOS in row else row
@@ -138,7 +138,7 @@ class Vocabulary:
 
 
 def checked_lines(lines: Any, keywords: Any) -> tuple[list[str], list[str] | None]:
-    """Lines and keywords, composed (NFC) and with single spaces; ValueError where they are not as many full texts."""
+    """Return lines and keywords in NFC with single spaces; ValueError if one is empty or their numbers differ."""
     lines = cleaned("lines", lines)
     keywords = None if keywords is None else cleaned("keywords", keywords)
     if keywords is not None and len(lines) != len(keywords):
@@ -157,17 +157,17 @@ def cleaned(name: str, texts: Any) -> list[str]:
         if not isinstance(text, str) or not text.strip():
             got = repr(text) if isinstance(text, (str, int, float)) else f"a {type(text).__name__}"
             raise ValueError(
-                f"TextVAE: expected {name} that are texts and not empty, got {got} at place {i}."
+                f"TextVAE: expected {name} that are texts and not empty, got {got} at index {i}."
             )
     return [" ".join(unicodedata.normalize("NFC", text).split()) for text in texts]
 
 
 def unseen(keyword: str, known: Sequence[str]) -> str:
-    """What to say about a keyword that fit has not seen."""
+    """Return the message about a keyword that fit has not seen."""
     hint = did_you_mean(keyword, known) or f" It knows {some(known)}."
     return f"TextVAE: expected a keyword that fit has seen, got {keyword!r}.{hint}"
 
 
 def some(texts: Sequence[str]) -> str:
-    """a, b, c and 7 more"""
+    """Format texts as "a, b, c and 7 more"."""
     return ", ".join(texts[:8]) + (f" and {len(texts) - 8} more" if len(texts) > 8 else "")

@@ -1,11 +1,11 @@
-"""Weights: how much each row counts.
+"""Weights: sample weights of rows.
 
-What is learned is that of a set in which row n stands w[n] times: a weight of 0 is a row that is not there, and only
-the weights' ratios count. How a set with weights is learned from:
+Training with weights w is equivalent to repeating row n w[n] times: a weight of 0 removes the row, and only the ratios
+of the weights matter. Three methods implement it:
 
-    whole weights, of few copies in all               the rows are repeated
-    else, where a row counts in the loss alone        a weighted mean of the rows' losses (`Weighted`)
-    else, and where they stay in a file (`Rows`)      rows are drawn as often as their weights say (`Trainer.weights`)
+    integer weights with a small sum                  rows are repeated
+    else, if a row affects only its own loss          a weighted mean of the rows' losses (`Weighted`)
+    else, and for rows in a file (`Rows`)             rows are drawn in proportion to their weights (`Trainer.weights`)
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import numpy as np
 
 from nanoae.rows import numbered_blocks
 
-FEW = 256  # rows, which cost nothing to repeat: so small sets are learned as if their copies had been given, to the bit
-EXACT = 1 << 20  # copies, up to which the scale of columns is that of the copies themselves
-MOST = 1 << 26  # copies, if they have to be made
+FEW = 256  # maximum number of repeated rows: small weighted sets give bit-identical results to their copies
+EXACT = 1 << 20  # maximum number of copies for which column scales are computed exactly
+MOST = 1 << 26  # maximum number of copies where they must be made
 
 
 def weighted_rows(
@@ -29,11 +29,11 @@ def weighted_rows(
     most: int = 0,
     least: int = 1,
 ) -> tuple[slice | np.ndarray, np.ndarray | None]:
-    """(the numbers of the rows that count, their weights) of n rows: those of weight 0 are left out; copies are named
-    as often as they are there, and None is left of the weights. ValueError for what is no weight.
+    """Return (indices of the rows with positive weight, their weights). If at most `most` copies represent integer
+    weights, the indices are repeated and the weights are None. ValueError for invalid weights.
 
-    most    copies that there may be; 0: none
-    least   so many rows have to count
+    most    maximum number of copies; 0: never repeat rows
+    least   minimum number of rows with positive weight
     """
     if sample_weight is None:
         return slice(None), None
@@ -72,14 +72,14 @@ def weighted_rows(
 
 
 def copies(sample_weight: Any, n: int, who: str) -> slice | np.ndarray:
-    """The numbers of n rows, each as often as its weight says: for what counts rows. ValueError if one is not whole."""
+    """Return the indices of n rows, each repeated by its integer weight; ValueError if a weight is not an integer."""
     rows, weights = weighted_rows(sample_weight, n, who, MOST, least=2)
     if weights is None:
         return rows
     parts = weights[weights != np.floor(weights)]
     if len(parts):
         raise ValueError(
-            f"{who}: expected sample_weight of whole numbers, each how often a row counts, got {parts[0]}."
+            f"{who}: expected sample_weight of whole numbers, the number of copies of each row, got {parts[0]}."
         )
     raise ValueError(
         f"{who}: expected sample_weight of {MOST} copies at most in all, got {weights.sum():.3g}."
@@ -87,7 +87,7 @@ def copies(sample_weight: Any, n: int, who: str) -> slice | np.ndarray:
 
 
 def drawn(weights: np.ndarray) -> np.ndarray:
-    """The numbers of rows, each as often as its weight says: of whole weights to the letter, of others nearly."""
+    """Return row indices, repeated in proportion to their weights: exactly for integer weights, else approximately."""
     n = len(weights)
     total = weights.sum()
     if (weights == np.floor(weights)).all() and total <= EXACT:
@@ -99,15 +99,15 @@ def drawn(weights: np.ndarray) -> np.ndarray:
 
 
 def weighed_blocks(X: np.ndarray, weights: np.ndarray | None) -> Iterator[tuple[np.ndarray, Any]]:
-    """All rows X (N, ...) a block at a time, each with its rows' weights, to be multiplied by it, or with 1."""
+    """Yield (block, weights) for blocks of rows of X (N, ...); weights broadcasts against the block, or is 1."""
     ones = [1] * (X.ndim - 1)
     for rows, block in numbered_blocks(X):
         yield block, 1.0 if weights is None else weights[rows].reshape(-1, *ones)
 
 
 def content_order(*tables: np.ndarray) -> slice | np.ndarray:
-    """The order to take the rows of tables (N, ...) in: as they come; of FEW rows, some of which are there twice, one
-    that follows from what is in them. So it does not matter, not by a bit, how copies were given."""
+    """Return the order in which to use the rows of tables (N, ...): unchanged, but sorted by content for at most FEW
+    rows with duplicates. Results then do not depend on how copies were given, not even in the last bit."""
     n = len(tables[0])
     if n > FEW:
         return slice(None)
