@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 LONGEST = 100  # characters compared: a name of 15 MB would need 700 MB of memory
@@ -25,11 +26,12 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     """Return a suggestion such as " Did you mean 'mnist'?", ignoring case, or "" if no known name is similar."""
     import difflib  # imported here: only a mistake needs it
 
-    known = list(known)
-    near = difflib.get_close_matches(
-        str(name)[:LONGEST].casefold(), dict.fromkeys(k.casefold() for k in known)
-    )
-    meant = [repr(k) for folded in near for k in known if k.casefold() == folded]
+    spelled: dict[str, list[str]] = {}
+    for k in known:
+        for part in {k, *re.split("[-_ ]", k)}:  # "glorot" of "glorot_uniform", too
+            spelled.setdefault(part.casefold(), []).append(repr(k))
+    near = difflib.get_close_matches(str(name)[:LONGEST].casefold(), spelled)
+    meant = dict.fromkeys(k for part in near for k in spelled[part])
     return f" Did you mean {' or '.join(meant)}?" if meant else ""
 
 

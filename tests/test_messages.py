@@ -263,6 +263,8 @@ def test_a_command_that_is_nearly_right(name, capsys):
         (("gradcheck", "--layer", "Linaer"), "Linear"),
         (("tune", "--grid", "code_siz=3"), "code_size"),
         (("train", "--preset", "deep-23"), "deep-32"),
+        (("train", "--preset", "vea"), "vae-20"),
+        (("train", "--data", "digits", "--initializer", "glrot"), "glorot_uniform"),
         (("train", "--data", "digts"), "digits"),
         (("train", "--loss", "mes"), "mse"),
         (

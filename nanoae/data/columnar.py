@@ -69,7 +69,7 @@ def read_columns(
         labels = [] if label is None else [label]
         for name in names + labels:
             if name not in types:
-                hint = did_you_mean(name, types).strip()
+                hint = did_you_mean(name, types)
                 raise BadFile(path, f"a column {name!r}", f"{list(types)[:20]}", hint)
             if name != label and types[name] not in NUMBERS:
                 hint = "Leave it out with ignore=, --ignore, or name it as the label."

@@ -30,7 +30,9 @@ class BadFile(ValueError):
         got: object,
         hint: str = "",
     ) -> None:
-        super().__init__(f"{os.fspath(path)}: expected {expected}, got {got}. {hint}".rstrip())
+        super().__init__(
+            f"{os.fspath(path)}: expected {expected}, got {got}. {hint.strip()}".rstrip()
+        )
 
 
 class Examples(NamedTuple):

@@ -144,9 +144,8 @@ def find_features(text: Any, label: str | None, wanted: Sequence[str] | None) ->
     their order."""
     if label is not None and not (text.named and label in text.names):
         got = f"columns {text.names if text.named else 'without names'}"
-        raise BadFile(
-            text.path, f"a column named {label!r}", got, did_you_mean(label, text.names).strip()
-        )
+        hint = did_you_mean(label, text.names)
+        raise BadFile(text.path, f"a column named {label!r}", got, hint)
     found = [name for name in text.names if name != label and name not in text.format.ignore]
     if text.names and not found:
         raise BadFile(text.path, "columns to learn from", "none but the label and those to ignore")
