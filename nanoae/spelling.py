@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 LONGEST = 100  # characters compared: a name of 15 MB would need 700 MB of memory
 
@@ -20,6 +21,15 @@ def one_of(what: str, name: object, known: Iterable[str], also: str = "") -> str
     raise ValueError(
         f"{what}: expected one of {', '.join(known)}{also}, got {name!r}.{did_you_mean(name, known)}"
     )
+
+
+def instance(what: str, given: Any, kind: type, known: Mapping[str, Any], also: str = "") -> Any:
+    """`given`, where it is of this kind; what it makes, where it is a class or a function without arguments; else a new
+    one of the `known` by that name, or ValueError as `one_of` says it."""
+    if isinstance(given, kind):
+        return given
+    maker = given if callable(given) else known[one_of(what, given, known, also)]
+    return maker()
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

@@ -653,7 +653,7 @@ def test_a_model_is_saved_as_it_was_trained(tmp_path):
 def test_a_loss_needs_targets_of_its_outputs_shape():
     ops = nanoae.get_ops("numpy")
     with pytest.raises(
-        ValueError, match=r"expected targets of the outputs' shape \(4, 5\), got \(4, 1\)"
+        ValueError, match=r"expected targets with the outputs' shape \(4, 5\), got \(4, 1\)"
     ):
         nanoae.MSE().build(ops, np.float32).forward(
             np.ones((4, 5), np.float32), np.ones((4, 1), np.float32)

@@ -652,7 +652,7 @@ UNFIT = {  # (layers, the shape they are built for): refused when built
         (3, 4),
     ),
     r"Reshape\(.*\): expected a shape with 12 elements": ([Reshape((-1, -1))], (3, 4)),
-    r"Embedding\(.*\): expected word numbers of shape \(N, T\), got \(N, 5, 2\)": (
+    r"Embedding\(.*\): expected token ids of shape \(N, T\), got \(N, 5, 2\)": (
         [Embedding(6, 2)],
         (5, 2),
     ),
@@ -677,17 +677,17 @@ UNEXPECTED = {  # (layer, the shape it is built for, an input): refused when it 
         (3,),
         np.ones((1, 3)),
     ),
-    r"Embedding\(.*\): expected word numbers 0 .. 5, got 0 .. 6": (
+    r"Embedding\(.*\): expected token ids 0 .. 5, got 0 .. 6": (
         Embedding(6, 2),
         (2,),
         np.array([[0, 6]]),
     ),
-    r"Embedding\(.*\): expected word numbers 0 .. 5, got -1 .. 0": (
+    r"Embedding\(.*\): expected token ids 0 .. 5, got -1 .. 0": (
         Embedding(6, 2),
         (2,),
         np.array([[0.0, -1.0]]),
     ),
-    r"Embedding\(.*\): expected word numbers of shape \(N, T\), got \(5,\)": (
+    r"Embedding\(.*\): expected token ids of shape \(N, T\), got \(5,\)": (
         Embedding(6, 2),
         (5,),
         np.ones(5),

@@ -515,7 +515,7 @@ def test_numbers_that_are_no_words_or_classes_are_seen_in_a_repeated_step(fast):
     t = CLASSES.copy()
     trainer, _ = train(NativeOps(), words, nanoae.SoftmaxCrossEntropy(), x=x, t=t)
     x[3, 3], t[4] = 5, 0
-    with pytest.raises(ValueError, match=r"word numbers 0 \.\. 2, got 0 \.\. 5"):
+    with pytest.raises(ValueError, match=r"token ids 0 \.\. 2, got 0 \.\. 5"):
         trainer.epoch(x, t)
     x[3, 3], t[4] = 1, -1
     with pytest.raises(ValueError, match=r"classes 0 \.\. 2, got -1 \.\. 2"):

@@ -97,9 +97,9 @@ def test_word_dropout_drops_its_share_of_words_in_training_alone(ops):
     net = build([source, GRU(2, last=True), teacher], (101,), ops)
     words = ops.to_device(rng.integers(1, 6, (200, 101)))
     net.forward(words)
-    assert (ops.to_numpy(teacher.looked[:, :-1]) == ops.to_numpy(words[:, :-1])).all()
+    assert (ops.to_numpy(teacher.ids[:, :-1]) == ops.to_numpy(words[:, :-1])).all()
     net.forward(words, train=True)
-    used = ops.to_numpy(teacher.looked)
+    used = ops.to_numpy(teacher.ids)
     # 20,000 draws: a standard deviation of 0.003
     assert (used[:, :-1] == 0).mean() == pytest.approx(0.3, abs=0.01)
     assert (used[:, -1] == ops.to_numpy(words[:, 0])).all()  # the keyword is told all the same

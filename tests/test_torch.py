@@ -82,7 +82,7 @@ MODULES = {  # layer -> PyTorch's
         layer.in_shape[0], layer.eps, layer.momentum),
     LayerNorm: lambda layer: nn.LayerNorm(layer.in_shape[-layer.axes :], layer.eps),
     GRU: gru,
-    Embedding: lambda layer: nn.Embedding(layer.n_words, layer.n_out),
+    Embedding: lambda layer: nn.Embedding(layer.n_tokens, layer.n_out),
     TimeDistributed: lambda layer: MODULES[type(layer.layer)](layer.layer),
 }  # fmt: skip
 NAMES = {

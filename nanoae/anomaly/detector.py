@@ -18,7 +18,7 @@ from nanoae.anomaly.surprise import Surprise as Surprise  # its place in older v
 from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Quantile, Tail, Threshold, above_ties
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.estimator import Estimator
-from nanoae.autoencoders.kinds import Name, Number, OneOrMore, Part, Seed, Whole
+from nanoae.autoencoders.kinds import Configured, Name, Number, OneOrMore, Seed, Whole
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.parameters import estimator, parameter, transactional
 from nanoae.autoencoders.resumable import resumable
@@ -71,7 +71,7 @@ class AnomalyDetector(Estimator):
 
     autoencoder: Any = parameter(
         None,
-        OneOrMore(Part(Autoencoder, {}, "Autoencoder(32)")),
+        OneOrMore(Configured(Autoencoder, {}, "Autoencoder(32)")),
         "any nanoae autoencoder, or a list of them: an ensemble; None: a wide denoising one",
     )
     scores: Any = parameter(
@@ -97,7 +97,7 @@ class AnomalyDetector(Estimator):
     )
     threshold: Any = parameter(
         None,
-        Part(
+        Configured(
             Threshold,
             {kind.__name__: kind for kind in (Quantile, MAD, PeaksOverThreshold)},
             "Quantile(0.99)",

@@ -9,7 +9,7 @@ from nanoae.anomaly.nearest_codes import NearestCodes, NearestJointCodes, Neares
 from nanoae.anomaly.score import FeatureScore, Score, squares
 from nanoae.backend import lapack
 from nanoae.data.scaling import spread, spread_known
-from nanoae.spelling import one_of
+from nanoae.spelling import instance
 
 
 class ReconstructionError(FeatureScore):
@@ -96,6 +96,4 @@ SCORES: dict[str, type[Score]] = {
 
 def get(score) -> Score:
     """The Score of that name, or the Score itself."""
-    if isinstance(score, Score):
-        return score
-    return SCORES[one_of("scores", score, SCORES, ", a Score, or a list of them")]()
+    return instance("scores", score, Score, SCORES, ", a Score, or a list of them")

@@ -185,7 +185,7 @@ class Shares(Kind):
         return len(shares) == 2 and all(share in Interval("[0, 1)") for share in shares)
 
 
-class Part(Kind):
+class Configured(Kind):
     """None, or an instance of `base`: one of the known classes or a user's own."""
 
     texts = "parts"

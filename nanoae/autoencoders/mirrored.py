@@ -11,7 +11,7 @@ import numpy as np
 
 from nanoae.autoencoders.bottleneck import BOTTLENECKS
 from nanoae.autoencoders.corruption import CORRUPTIONS
-from nanoae.autoencoders.kinds import Auto, Flag, Maybe, Name, Part, Whole, Widths
+from nanoae.autoencoders.kinds import Auto, Flag, Maybe, Name, Configured, Whole, Widths
 from nanoae.autoencoders.missing import FillMissing
 from nanoae.autoencoders.own_layers import LAYERS, copies
 from nanoae.autoencoders.parameters import estimator, parameter
@@ -79,14 +79,14 @@ class Mirrored(Tabular):
     decoder: Any = parameter(None, Maybe(LAYERS), "layers of your own, from the code to the output")
     corruption: Any = parameter(
         None,
-        Part(Noisy, CORRUPTIONS, "GaussianNoise(0.5)"),
+        Configured(Noisy, CORRUPTIONS, "GaussianNoise(0.5)"),
         "noise on the input in training: denoising",
     )
     bottleneck: Any = parameter(
-        None, Part(Layer, BOTTLENECKS, "TopK(10)"), "a layer that constrains the code"
+        None, Configured(Layer, BOTTLENECKS, "TopK(10)"), "a layer that constrains the code"
     )
     penalty: Any = parameter(
-        None, Part(Penalty, PENALTIES, "L1Sparsity(1e-3)"), "on the code, in training"
+        None, Configured(Penalty, PENALTIES, "L1Sparsity(1e-3)"), "on the code, in training"
     )
     missing: str = parameter(
         "error",

@@ -326,10 +326,7 @@ class NetworkEstimator(Shown):
         self.check_weights()  # loading requires finite weights
         check_layers(self)
         facts, arrays = super().to_file()
-        state = {
-            f"state{i}": self.network_.ops.to_numpy(array)
-            for i, array in enumerate(self.network_.state())
-        }
+        state = {f"state{i}": array for i, array in enumerate(self.network_.arrays())}
         return {**facts, "patience": self._patience}, arrays | state
 
     def from_file(self, header: dict[str, Any], arrays: Any) -> None:

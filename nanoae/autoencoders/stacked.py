@@ -16,7 +16,7 @@ import numpy as np
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.examples import Examples
-from nanoae.autoencoders.kinds import Auto, Flag, Maybe, OneOrMore, Part, Rate, Whole, Widths
+from nanoae.autoencoders.kinds import Auto, Flag, Maybe, OneOrMore, Configured, Rate, Whole, Widths
 from nanoae.autoencoders.mirrored import ACTIVATION
 from nanoae.autoencoders.network_estimator import HISTORY, NetworkEstimator
 from nanoae.autoencoders.parameters import declared, estimator, parameter
@@ -63,12 +63,12 @@ class Stacked(NetworkEstimator):
     )
     corruption: Any = parameter(
         None,
-        OneOrMore(Part(Noisy, CORRUPTIONS, "GaussianNoise(0.5)")),
+        OneOrMore(Configured(Noisy, CORRUPTIONS, "GaussianNoise(0.5)")),
         "noise on each layer's input during its pretraining",
     )
     penalty: Any = parameter(
         None,
-        OneOrMore(Part(Penalty, PENALTIES, "L1Sparsity(1e-3)")),
+        OneOrMore(Configured(Penalty, PENALTIES, "L1Sparsity(1e-3)")),
         "on each layer's code during its pretraining",
     )
     tied_weights: bool = parameter(

@@ -204,7 +204,7 @@ class Weighted(Wrapping):
         classes = isinstance(self.inner, SoftmaxCrossEntropy)
         shape = y.shape[:-1] if classes else y.shape
         targets = self.buffer("targets", shape, "int64" if classes else None)
-        write = self.ops.round_words if classes else self.ops.copy
+        write = self.ops.round_to_integers if classes else self.ops.copy
         write(t, out=targets.reshape(len(y), -1))
         return targets
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from nanoae.autoencoders.estimator import as_type
 from nanoae.autoencoders.generative import Generative
-from nanoae.autoencoders.kinds import Part
+from nanoae.autoencoders.kinds import Configured
 from nanoae.autoencoders.parameters import estimator, parameter
 from nanoae.autoencoders.plan import AUTO, hidden_layers
 from nanoae.autoencoders.saved import Packed
@@ -41,7 +41,7 @@ class Tabular(WarmStart, Generative):
     _: KW_ONLY
     table_encoder: Any = parameter(
         None,
-        Part(TableEncoder, {}, "TableEncoder(max_categories=20)"),
+        Configured(TableEncoder, {}, "TableEncoder(max_categories=20)"),
         "encoder of tables with text, fitted by `fit`; a fitted one is used unchanged, and X may be its output",
     )
     table_encoder_: ClassVar[TableEncoder | None] = None

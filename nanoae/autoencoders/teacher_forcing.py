@@ -29,8 +29,7 @@ class TeacherForcing(Noisy):
     Backward  dz = Σ_t of its part of dy; dW as in Embedding, where the first token is used at all T time steps
     """
 
-    looked = ThreadLocal()
-
+    ids = ThreadLocal()  # of the tokens whose vectors were taken, (N, T + 1)
     bounds: ClassVar = {"dropout": "[0, 1)"}
 
     source: Embedding
@@ -44,14 +43,14 @@ class TeacherForcing(Noisy):
         return (lines[0] - 1, 2 * self.n_out + in_shape[0])
 
     def parameters(self) -> dict[str, Parameter]:
-        return {"W": ((self.source.n_words, self.n_out), init.normal(lambda fan_in, fan_out: 1.0))}
+        return {"W": ((self.source.n_tokens, self.n_out), init.standard_normal)}
 
     def draw(self, noise: Array) -> Array:
         return self.ops.keep_mask(self.generator, 1 - self.dropout, 1.0, out=noise)
 
     def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
-        tokens = self.source.words
+        tokens = self.source.ids
         previous = tokens[:, :-1]
         if train and self.dropout:
             n, t = previous.shape
@@ -66,11 +65,11 @@ class TeacherForcing(Noisy):
         ops = self.ops
         n, t = tokens.shape
         e = self.n_out
-        self.looked = looked = self.memory("looked", (n, t + 1), "int64")
-        ops.round_words(tokens, out=looked[:, :t])
-        ops.copy(first, out=looked[:, t])
+        self.ids = ids = self.memory("ids", (n, t + 1), "int64")
+        ops.round_to_integers(tokens, out=ids[:, :t])
+        ops.copy(first, out=ids[:, t])
         vectors = self.memory("vectors", (n, t + 1, e))
-        ops.take_rows(self.params["W"], looked.reshape(-1), out=vectors.reshape(-1, e))
+        ops.take_rows(self.params["W"], ids.reshape(-1), out=vectors.reshape(-1, e))
         width = 2 * e + z.shape[1]
         y = self.memory("y", (n, t, width))
         ops.copy(vectors[:, :t], out=y[:, :, :e])
@@ -87,6 +86,6 @@ class TeacherForcing(Noisy):
         parts = dvectors.reshape(n, t + 1, e)
         ops.copy(dy[:, :, :e], out=parts[:, :t])
         ops.sum_steps(dy[:, :, e : 2 * e], out=parts[:, t])
-        ops.add_rows(dvectors, self.looked.reshape(-1), out=self.grads["W"])
+        ops.add_rows(dvectors, self.ids.reshape(-1), out=self.grads["W"])
         dz = self.buffer("dz", (n, *self.in_shape))
         return ops.sum_steps(dy[:, :, 2 * e :], out=dz)

@@ -278,7 +278,7 @@ class TextVAE(WarmStart, Variational):
 
     def _repeat(self, samples: int) -> None:
         embedding: Any = self.network_.layers[0]
-        embedding.words = embedding.words.repeat(samples, axis=0)
+        embedding.ids = embedding.ids.repeat(samples, axis=0)
 
     def score_samples(
         self, lines: Any, keywords: Any = None, importance_samples: int | None = None

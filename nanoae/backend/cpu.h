@@ -10,9 +10,9 @@
 
 // In pool.cpp: work(data, b) for all b < blocks, and out = a b by the BLAS on the calling thread.
 void run(void (*work)(void* data, size_t block), void* data, size_t blocks);
-void gemm(bool turn_a, bool turn_b, size_t m, size_t n, size_t k, const float* a, size_t lda, const float* b,
+void gemm(bool trans_a, bool trans_b, size_t m, size_t n, size_t k, const float* a, size_t lda, const float* b,
           size_t ldb, float* out, size_t ldc);
-void gemm(bool turn_a, bool turn_b, size_t m, size_t n, size_t k, const double* a, size_t lda, const double* b,
+void gemm(bool trans_a, bool trans_b, size_t m, size_t n, size_t k, const double* a, size_t lda, const double* b,
           size_t ldb, double* out, size_t ldc);
 
 #define JOIN(a, b) a##_##b
@@ -43,16 +43,16 @@ static thread_local Index blockIdx, gridDim;
 const Index threadIdx{0, 0};
 inline void __syncthreads() {}
 
-struct Part { size_t begin, end; };
+struct Range { size_t begin, end; };
 
 // Block `block` of `blocks` equal parts of 0 .. n-1, which begin at multiples of 16: lines of the cache
-inline Part part_of(size_t n, size_t block, size_t blocks) {
+inline Range range_of(size_t n, size_t block, size_t blocks) {
     size_t size = ((n + blocks - 1) / blocks + 15) & ~size_t(15), begin = size * block, end = begin + size;
     return {begin < n ? begin : n, end < n ? end : n};
 }
 
 #define EACH(i, n) \
-    if (Part part = part_of(n, blockIdx.x, gridDim.x); true) SIMD for (size_t i = part.begin; i < part.end; i++)
+    if (Range part = range_of(n, blockIdx.x, gridDim.x); true) SIMD for (size_t i = part.begin; i < part.end; i++)
 #define EACH_ROW(row, rows) for (size_t row = blockIdx.x; row < (rows); row += gridDim.x)
 #define EACH_IN_ROW(i, n) SIMD for (size_t i = 0; i < (n); i++)
 #define EACH_PIXEL(w, n, ...) EACH_OF(w, n, __VA_ARGS__)
@@ -116,7 +116,7 @@ inline bool last_block(unsigned* ticket, unsigned blocks) {
 template <class Term>
 void sum_rows(Term term, real* out, real scale, real* partial, unsigned* tickets, size_t rows, size_t length,
               size_t row_step, size_t step, size_t width) {
-    Part part = part_of(length, blockIdx.y, gridDim.y);
+    Range part = range_of(length, blockIdx.y, gridDim.y);
     size_t last = (blockIdx.x + 1) * width < rows ? (blockIdx.x + 1) * width : rows;
     for (size_t first = blockIdx.x * width; first < last; first += LANES) {
         size_t count = last - first < LANES ? last - first : LANES;
@@ -287,15 +287,15 @@ template <class... T> const char* signature(void (*)(T...)) {
 
 // ---------------------------------------------------------------------------------------------------- the CPU's own
 
-// out = a b  for a (m, k), b (k, n); a row of them, or where turned a column, is `ld` numbers behind the one before.
+// out = a b  for a (m, k), b (k, n); a row of them, or where transposed a column, is `ld` numbers behind the one before.
 // A block has some rows of out, or columns where there are more of these.
-KERNEL(matmul, const real* a, const real* b, real* out, size_t m, size_t n, size_t k, size_t turn_a, size_t turn_b,
+KERNEL(matmul, const real* a, const real* b, real* out, size_t m, size_t n, size_t k, size_t trans_a, size_t trans_b,
        size_t lda, size_t ldb, size_t ldc) {
-    Part part = part_of(m > n ? m : n, blockIdx.x, gridDim.x);
+    Range part = range_of(m > n ? m : n, blockIdx.x, gridDim.x);
     size_t count = part.end - part.begin;
     if (count == 0) return;
-    if (m > n) gemm(turn_a, turn_b, count, n, k, a + part.begin * (turn_a ? 1 : lda), lda, b, ldb, out + part.begin * ldc, ldc);
-    else gemm(turn_a, turn_b, m, count, k, a, lda, b + part.begin * (turn_b ? ldb : 1), ldb, out + part.begin, ldc);
+    if (m > n) gemm(trans_a, trans_b, count, n, k, a + part.begin * (trans_a ? 1 : lda), lda, b, ldb, out + part.begin * ldc, ldc);
+    else gemm(trans_a, trans_b, m, count, k, a, lda, b + part.begin * (trans_b ? ldb : 1), ldb, out + part.begin, ldc);
 }
 
 // out[a, b, c] = x[a, b, c], whose axes have these steps
@@ -339,7 +339,7 @@ KERNEL(strays, const real* x, const real* limits, real* out, size_t n, size_t d)
 // out = z = (x - center) / scale, rows of x (n, d);  beyond ±limit ±(limit + log(1 + |z| - limit))
 KERNEL(standardize, const real* x, const double* center, const double* scale, const double* limit, float* out, size_t n,
        size_t d) {
-    Part part = part_of(n, blockIdx.x, gridDim.x);
+    Range part = range_of(n, blockIdx.x, gridDim.x);
     for (size_t row = part.begin; row < part.end; row++) {
         const real* from = x + row * d;
         float* to = out + row * d;

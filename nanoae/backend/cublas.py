@@ -112,16 +112,16 @@ class Cublas:
         m, k = a.shape
         n = b.shape[1]
         char = a.dtype.char
-        (turn_a, lda), (turn_b, ldb), (turned, ldc) = map(layout, (a, b, out))  # type: ignore[arg-type, misc]
-        if turned:  # out is a transposed view: compute outᵀ = bᵀ aᵀ instead
+        (trans_a, lda), (trans_b, ldb), (transposed, ldc) = map(layout, (a, b, out))  # type: ignore[arg-type, misc]
+        if transposed:  # out is a transposed view: compute outᵀ = bᵀ aᵀ instead
             return self.gemm(b.T, a.T, out.T, precision)
         kind = REAL_TYPES[char]
         one = ONE[char]
         zero = ZERO[char]
         status = self.library.cublasGemmEx(
             self.handle,
-            turn_b,
-            turn_a,
+            trans_b,
+            trans_a,
             n,
             m,
             k,

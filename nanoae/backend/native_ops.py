@@ -175,16 +175,16 @@ class NativeOps(KernelOps, RecordedOps):
         layouts = [layout(x) for x in (a, b, out)] if known else [None]
         if None in layouts:
             return super().matmul(a, b, out)
-        (turn_a, lda), (turn_b, ldb), (turned, ldc) = layouts  # type: ignore[misc]
-        if turned:
+        (trans_a, lda), (trans_b, ldb), (transposed, ldc) = layouts  # type: ignore[misc]
+        if transposed:
             self.matmul(b.T, a.T, out.T)
             return out
         least = LEAST_ALONE if self.thread.recording is None else LEAST_PRODUCT
         pays = m * n * k // least
         blocks = max(1, min(native.library().threads, pays))
-        left = a.T if turn_a else a  # the same memory, in its order
-        right = b.T if turn_b else b
-        order_in_memory = turn_a, turn_b, lda, ldb, ldc
+        left = a.T if trans_a else a  # the same memory, in its order
+        right = b.T if trans_b else b
+        order_in_memory = trans_a, trans_b, lda, ldb, ldc
         self._launch("matmul", a.dtype, (blocks,), left, right, out, m, n, k, *order_in_memory)
         return out
 

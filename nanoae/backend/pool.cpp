@@ -111,10 +111,10 @@ public:
 // Products go in blocks, too, each by the BLAS on one thread: its own threads wait for each other.
 
 template <class real, class integer>
-using Gemm = void (*)(int order, int turn_a, int turn_b, integer m, integer n, integer k, real alpha, const real* a,
+using Gemm = void (*)(int order, int trans_a, int trans_b, integer m, integer n, integer k, real alpha, const real* a,
                       integer lda, const real* b, integer ldb, real beta, real* out, integer ldc);
 template <class real, class integer>
-using Gemv = void (*)(int order, int turn_a, integer rows, integer columns, real alpha, const real* a, integer lda,
+using Gemv = void (*)(int order, int trans_a, integer rows, integer columns, real alpha, const real* a, integer lda,
                       const real* x, integer step, real beta, real* out, integer out_step);
 
 struct Functions { void *gemm, *gemv; };  // cblas_sgemm and cblas_sgemv, or those for double
@@ -157,20 +157,20 @@ public:
 std::mutex OneThread::mutex;
 int OneThread::inside = 0, OneThread::before = 1;
 
-template <class real> struct Matrix { const real* at; size_t ld; bool turned; };
+template <class real> struct Matrix { const real* at; size_t ld; bool transposed; };
 
 // A matrix by a vector would be packed first as for a matrix by a matrix, which takes longer than the product itself.
 template <class real, class integer>
 static void product(Functions blas, Matrix<real> a, Matrix<real> b, size_t m, size_t n, size_t k, real* out, size_t ldc) {
-    const int ROWS = 101, AS_IT_IS = 111, TURNED = 112;
-    int turn_a = a.turned ? TURNED : AS_IT_IS, turn_b = b.turned ? TURNED : AS_IT_IS;
+    const int ROWS = 101, AS_IT_IS = 111, TRANSPOSED = 112;
+    int trans_a = a.transposed ? TRANSPOSED : AS_IT_IS, trans_b = b.transposed ? TRANSPOSED : AS_IT_IS;
     auto gemv = (Gemv<real, integer>)blas.gemv;
     if (m == 1)  // outᵀ = bᵀ aᵀ
-        gemv(ROWS, b.turned ? AS_IT_IS : TURNED, b.turned ? n : k, b.turned ? k : n, 1, b.at, b.ld, a.at,
-             a.turned ? a.ld : 1, 0, out, 1);
+        gemv(ROWS, b.transposed ? AS_IT_IS : TRANSPOSED, b.transposed ? n : k, b.transposed ? k : n, 1, b.at, b.ld, a.at,
+             a.transposed ? a.ld : 1, 0, out, 1);
     else if (n == 1)
-        gemv(ROWS, turn_a, a.turned ? k : m, a.turned ? m : k, 1, a.at, a.ld, b.at, b.turned ? 1 : b.ld, 0, out, ldc);
-    else ((Gemm<real, integer>)blas.gemm)(ROWS, turn_a, turn_b, m, n, k, 1, a.at, a.ld, b.at, b.ld, 0, out, ldc);
+        gemv(ROWS, trans_a, a.transposed ? k : m, a.transposed ? m : k, 1, a.at, a.ld, b.at, b.transposed ? 1 : b.ld, 0, out, ldc);
+    else ((Gemm<real, integer>)blas.gemm)(ROWS, trans_a, trans_b, m, n, k, 1, a.at, a.ld, b.at, b.ld, 0, out, ldc);
 }
 
 template <class real>
@@ -180,14 +180,14 @@ static void product(Functions functions, Matrix<real> a, Matrix<real> b, size_t 
     else product<real, int32_t>(functions, a, b, m, n, k, out, ldc);
 }
 
-void gemm(bool turn_a, bool turn_b, size_t m, size_t n, size_t k, const float* a, size_t lda, const float* b,
+void gemm(bool trans_a, bool trans_b, size_t m, size_t n, size_t k, const float* a, size_t lda, const float* b,
           size_t ldb, float* out, size_t ldc) {
-    product<float>(blas.single, {a, lda, turn_a}, {b, ldb, turn_b}, m, n, k, out, ldc);
+    product<float>(blas.single, {a, lda, trans_a}, {b, ldb, trans_b}, m, n, k, out, ldc);
 }
 
-void gemm(bool turn_a, bool turn_b, size_t m, size_t n, size_t k, const double* a, size_t lda, const double* b,
+void gemm(bool trans_a, bool trans_b, size_t m, size_t n, size_t k, const double* a, size_t lda, const double* b,
           size_t ldb, double* out, size_t ldc) {
-    product<double>(blas.twice, {a, lda, turn_a}, {b, ldb, turn_b}, m, n, k, out, ldc);
+    product<double>(blas.twice, {a, lda, trans_a}, {b, ldb, trans_b}, m, n, k, out, ldc);
 }
 
 // ---------------------------------------------------------------------------------------------------- the program's threads

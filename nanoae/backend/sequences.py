@@ -9,8 +9,8 @@ from nanoae.backend.array_ops import Array
 class SequenceOps(ActivationOps):
     """Sequences x (N, T, I) of T time steps, and their tokens (N, T)."""
 
-    def round_words(self, x: Array, out: Array) -> Array:
-        """Word numbers as integers, from integers or from floats that hold them."""
+    def round_to_integers(self, x: Array, out: Array) -> Array:
+        """x as integers, from integers or from floats that hold them."""
         return self.xp.rint(x, out=out, casting="unsafe")
 
     def add_rows(self, x: Array, rows: Array, out: Array) -> Array:
@@ -28,15 +28,15 @@ class SequenceOps(ActivationOps):
         xp.add.at(sums, elements.reshape(-1), x.reshape(-1))
         return out
 
-    def not_equal(self, words: Array, word: int, out: Array) -> Array:
-        """out = 1 where words != word, else 0."""
-        return self.xp.not_equal(words, word, out=out)
+    def not_equal(self, tokens: Array, token: int, out: Array) -> Array:
+        """out = 1 where tokens != token, else 0."""
+        return self.xp.not_equal(tokens, token, out=out)
 
-    def last_not_zero(self, words: Array, out: Array) -> Array:
-        """out[n] = the last t with words[n, t] != 0, or T - 1 where there is none; words (N, T)."""
-        from_the_end = (words != 0)[:, ::-1]
+    def last_not_zero(self, tokens: Array, out: Array) -> Array:
+        """out[n] = the last t with tokens[n, t] != 0, or T - 1 where there is none; tokens (N, T)."""
+        from_the_end = (tokens != 0)[:, ::-1]
         out[...] = from_the_end.argmax(axis=1)
-        return self.xp.subtract(words.shape[1] - 1, out, out=out)
+        return self.xp.subtract(tokens.shape[1] - 1, out, out=out)
 
     def take_steps(self, x: Array, steps: Array, out: Array) -> Array:
         """out[n] = x[n, steps[n]]; x (N, T, I), out (N, I)."""

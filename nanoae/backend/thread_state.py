@@ -25,7 +25,7 @@ class ThreadLocal:
     """An attribute of something Buffered: used like any other, and each thread has its own; None at first.
 
     >>> class Embedding(nanoae.Layer):
-    ...     words = nanoae.backend.ThreadLocal()
+    ...     ids = nanoae.backend.ThreadLocal()
     """
 
     def __set_name__(self, owner: type, name: str) -> None:

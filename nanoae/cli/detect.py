@@ -17,7 +17,7 @@ from nanoae.autoencoders.model_file import save_model
 from nanoae.cli import data as data_options
 from nanoae.cli import model as models
 from nanoae.cli import resume
-from nanoae.cli.detect_files import Part, are_numbers, numbers_of, tables_of
+from nanoae.cli.detect_files import Chunk, are_numbers, numbers_of, tables_of
 from nanoae.cli.options import JSON, command, declare
 from nanoae.cli.output import STDOUT, check_output_file, print_summary, write_csv, write_json
 from nanoae.spelling import counted
@@ -130,7 +130,7 @@ def run(args: Namespace) -> int:
 def write_judged(
     args: Namespace,
     detector: AnomalyDetector,
-    parts: Callable[[], Iterator[Part]],
+    parts: Callable[[], Iterator[Chunk]],
     summary: list[str],
     facts: dict[str, Any],
 ) -> None:

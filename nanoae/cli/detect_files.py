@@ -26,8 +26,8 @@ from nanoae.spelling import counted
 
 Names = tuple[str, ...]
 # rows, their numbers, what is copied
-Part = tuple[Any, Sequence[int], list[tuple[str, np.ndarray]]]
-Prepared = tuple[AnomalyDetector, str, Names, Callable[[], Iterator[Part]]]
+Chunk = tuple[Any, Sequence[int], list[tuple[str, np.ndarray]]]
+Prepared = tuple[AnomalyDetector, str, Names, Callable[[], Iterator[Chunk]]]
 
 
 def are_numbers(*paths: Path | None) -> bool:
@@ -68,7 +68,7 @@ def numbers_of(
         left_out = () if columns else ignored
         score = read_rows(args.score, columns, left_out, limit)
 
-    def parts() -> Iterator[Part]:
+    def parts() -> Iterator[Chunk]:
         for rows, block in numbered_blocks(score):
             yield block, range(rows.start + 1, rows.stop + 1), []
 
@@ -92,7 +92,7 @@ def tables_of(
         ignored += tuple(name for name in kept if name in score.names and name not in ignored)
     left_out = set_aside(score, ignored, train)
 
-    def parts() -> Iterator[Part]:
+    def parts() -> Iterator[Chunk]:
         for table, copied in score.split(left_out):
             yield table, table.rows, copied
 

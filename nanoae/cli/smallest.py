@@ -28,7 +28,7 @@ WIDTH = 5
 dense = Linear(3)
 squashed = Linear(3)
 kernels = Conv2d(2, 3, 1, 1)
-words = Embedding(2, 3)
+tokens = Embedding(2, 3)
 label = ConcatLabel((3,), 2)
 images: list[Layer] = [Linear(24), Reshape((2, 3, 4))]  # rows as images (2, 3, 4)
 steps = Reshape((5, 1))  # or as sequences
@@ -62,11 +62,11 @@ NETWORKS: list[list[Layer]] = [  # of each layer the smallest that it is the las
     [BatchNorm()],
     [LayerNorm()],
     [steps, GRU(2, bias_init="he_normal")],
-    # Words 0 and 1, by rounding what a Sigmoid gives
+    # Tokens 0 and 1, by rounding what a Sigmoid gives
     [Sigmoid(), Embedding(2, 3)],
     [steps, TimeDistributed(Linear(3, bias_init="he_normal"))],
-    [Sigmoid(), words, GRU(2), LastTimestep(words)],
-    [Sigmoid(), words, GRU(2, last=True), TeacherForcing(words, 3, 0.3)],
+    [Sigmoid(), tokens, GRU(2), LastTimestep(tokens)],
+    [Sigmoid(), tokens, GRU(2, last=True), TeacherForcing(tokens, 3, 0.3)],
 ]
 # class -> a network, new layers each time
 LAYERS: dict[str, Callable[[], list[Layer]]] = {

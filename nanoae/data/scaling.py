@@ -22,7 +22,7 @@ import numpy as np
 
 from nanoae.configurable import Configurable
 from nanoae.rows import Rows
-from nanoae.spelling import one_of
+from nanoae.spelling import instance, one_of
 from nanoae.survey import host_ops, sample
 
 NORMAL_IQR = 1.3489795  # the distance of the quartiles of N(0, 1)
@@ -344,6 +344,4 @@ SCALERS: dict[str, type[Scaler]] = {
 
 def get(scaling) -> Scaler:
     """The Scaler of that name, or the Scaler itself."""
-    if isinstance(scaling, Scaler):
-        return scaling
-    return SCALERS[one_of("scaling", scaling, SCALERS, ", a Scaler, or a list of them")]()
+    return instance("scaling", scaling, Scaler, SCALERS, ", a Scaler, or a list of them")

@@ -1,7 +1,4 @@
-"""Activations: y = f(x), element by element. Read `ReLU` first.
-
-A new one is a class here, a primitive and its backward in `backend/activations.py`, and a line in `backend/kernels.cu`.
-"""
+"""Activations: y = f(x), element by element. Read `ReLU` first."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import ClassVar
 from nanoae.backend import Array
 from nanoae.configurable import configurable
 from nanoae.engine.layers import Layer
-from nanoae.spelling import one_of
+from nanoae.spelling import instance
 
 
 class Elementwise(Layer):
@@ -31,20 +28,26 @@ class Elementwise(Layer):
         return tuple(getattr(self, name) for name in self.bounds)
 
     def f(self, x: Array, out: Array) -> Array:
-        return getattr(self.ops, self.primitive)(x, *self.settings, out=out)
+        primitive = getattr(self.ops, self.primitive)
+        return primitive(x, *self.settings, out=out)
 
     def df(self, dy: Array, kept: Array, out: Array) -> Array:
-        return getattr(self.ops, f"{self.primitive}_backward")(dy, kept, *self.settings, out=out)
+        primitive = getattr(self.ops, f"{self.primitive}_backward")
+        return primitive(dy, kept, *self.settings, out=out)
 
     def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
         y = self.f(x, out=self.buffer("y", x.shape))
-        self.cache = (y if self.kept == "y" else x) if train else None
+        kept = y if self.kept == "y" else x
+        self.cache = kept if train else None
         return y
 
     def backward(self, dy: Array) -> Array | None:
         kept = self.take_cache()
-        return self.df(dy, kept, out=self.buffer("dx", kept.shape)) if self.need_dx else None
+        if not self.need_dx:
+            return None
+        dx = self.buffer("dx", kept.shape)
+        return self.df(dy, kept, out=dx)
 
 
 class Identity(Layer):
@@ -73,7 +76,6 @@ class LeakyReLU(Elementwise):
 
     primitive = "leaky_relu"
     bounds: ClassVar = {"slope": "[0, 1]"}
-
     slope: float = 0.01
 
 
@@ -83,7 +85,6 @@ class ELU(Elementwise):
 
     primitive = "elu"
     bounds: ClassVar = {"alpha": "(0, inf)"}
-
     alpha: float = 1.0
 
 
@@ -128,10 +129,6 @@ ACTIVATIONS: dict[str, type[Layer]] = {kind.primitive: kind for kind in KINDS}
 
 
 def activation(name: str | Layer | Callable[[], Layer], what: str = "activation") -> Layer:
-    """Return the layer for `name`: a known name, a layer (copied), or a class or function that makes one. Raises
-    ValueError for an unknown name; its message lists the known ones and says `what` they are for."""
-    if isinstance(name, Layer):
-        return copy.deepcopy(name)
-    if callable(name):
-        return name()
-    return ACTIVATIONS[one_of(what, name, ACTIVATIONS, ", or a layer")]()
+    """Return the layer for `name`: a known name, a layer (copied), or a class or function that makes one."""
+    found: Layer = instance(what, name, Layer, ACTIVATIONS, ", or a layer")
+    return copy.deepcopy(found)

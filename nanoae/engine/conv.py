@@ -13,8 +13,6 @@ under one kernel position. Then
 
 from __future__ import annotations
 
-import math
-
 from nanoae.backend import Array, Shape
 from nanoae.configurable import configurable
 from nanoae.engine import init
@@ -23,13 +21,10 @@ from nanoae.engine.init import Parameter
 
 
 class Convolution(ImageLayer):
-    """Base of both directions: the three formulas above, on (C, H, W, N) arrays.
+    """Base of both directions: the three formulas above, on (C, H, W, N) arrays."""
 
-    image_shape (C, H, W)   map_shape (K, OH, OW)   set by build
-    """
-
-    image_shape: Shape = ()
-    map_shape: Shape = ()
+    image_shape: Shape = ()  # (C, H, W), set by build
+    map_shape: Shape = ()  # (K, OH, OW)
 
     @property
     def W(self) -> Array:
@@ -47,38 +42,44 @@ class Convolution(ImageLayer):
 
     def im2col(self, image: Array) -> Array:
         """Return the columns (C·KH·KW, OH·OW·N), valid until the next im2col or to_image."""
-        cols = self.ops.im2col(image, self.window, out=self.columns(image.shape[-1]))
+        cols = self.columns(image.shape[-1])
+        self.ops.im2col(image, self.window, out=cols)
         return cols.reshape(self.W.shape[1], -1)
 
     def to_map(self, cols: Array, name: str, n: int) -> Array:
         """map = W cols, for n images."""
         y = self.memory(name, (*self.map_shape, n))
-        self.ops.matmul(self.W, cols, out=y.reshape(len(y), -1))
+        self.ops.matmul(self.W, cols, out=flat(y))
         return y
 
     def to_image(self, x: Array, name: str) -> Array:
         """image = col2im(Wᵀ map)."""
         n = x.shape[-1]
-        cols = self.columns(n)
         W = self.W
-        self.ops.matmul(W.T, x.reshape(len(x), -1), out=cols.reshape(W.shape[1], -1))
+        cols = self.columns(n)
+        self.ops.matmul(W.T, flat(x), out=cols.reshape(W.shape[1], -1))
         image = self.memory(name, (*self.image_shape, n))
         return self.ops.col2im(cols, self.window, out=image)
 
     def weight_gradient(self, side: Array, cols: Array) -> None:
         """dW = map colsᵀ, computed as (cols mapᵀ)ᵀ: BLAS is up to 1.6 times faster with the longer side first."""
-        side = side.reshape(len(side), -1)
-        dW = self.ops.matmul(cols, side.T, out=self.buffer("dW", (len(cols), len(side))))
+        dW = self.buffer("dW", (len(cols), len(side)))
+        self.ops.matmul(cols, flat(side).T, out=dW)
         self.ops.copy(dW.T, out=self.dW)
 
     def add_bias(self, y: Array) -> Array:
         """y[k] += b[k]; return y as (N, K, OH, OW) or (N, C, H, W)."""
-        self.ops.add_bias_inplace(y.reshape(len(y), -1).T, self.params["b"])
+        self.ops.add_bias_inplace(flat(y).T, self.params["b"])
         return batch_first(y)
 
     def bias_gradient(self, dy: Array) -> None:
         """db[k] = Σ dy[k] over batch and pixels."""
-        self.ops.sum_rows(dy.reshape(len(dy), -1).T, out=self.grads["b"])
+        self.ops.sum_rows(flat(dy).T, out=self.grads["b"])
+
+
+def flat(side: Array) -> Array:
+    """A map (K, OH, OW, N) as a matrix (K, OH·OW·N), an image likewise."""
+    return side.reshape(len(side), -1)
 
 
 @configurable
@@ -117,14 +118,18 @@ class Conv2d(Convolution):
         return self.map_shape
 
     def parameters(self) -> dict[str, Parameter]:
-        shape = (self.n_out, self.image_shape[0], *self.window.kernel)
-        return {"W": (shape, init.get(self.init)), "b": ((self.n_out,), init.get(self.bias_init))}
+        channels = self.image_shape[0]
+        return {
+            "W": ((self.n_out, channels, *self.window.kernel), self.init),
+            "b": ((self.n_out,), self.bias_init),
+        }
 
     def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
         cols = self.im2col(self.batch_last(x, "x"))
         self.cache = cols if train else None
-        return self.add_bias(self.to_map(cols, "y", len(x)))
+        y = self.to_map(cols, "y", len(x))
+        return self.add_bias(y)
 
     def backward(self, dy: Array) -> Array | None:
         cols = self.take_cache()
@@ -133,7 +138,10 @@ class Conv2d(Convolution):
         self.bias_gradient(dy)
         for dW in self.extra_grads:
             self.ops.add_inplace(self.grads["W"], dW)
-        return batch_first(self.to_image(dy, "dx")) if self.need_dx else None
+        if not self.need_dx:
+            return None
+        dx = self.to_image(dy, "dx")
+        return batch_first(dx)
 
 
 @configurable
@@ -168,16 +176,16 @@ class ConvTranspose2d(Convolution):
     def __post_init__(self) -> None:
         self.window = self.window_of(self.kernel, self.stride, self.padding)
         self.extra = self.pair("output_padding", self.output_padding, 0)
-        if not all(e < s for e, s in zip(self.extra, self.window.stride, strict=True)):
+        rows, columns = self.window.stride
+        if self.extra[0] >= rows or self.extra[1] >= columns:
             wanted = f"output_padding < stride {self.stride}"
             raise ValueError(f"ConvTranspose2d: expected {wanted}, got {self.output_padding}.")
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_image(in_shape)
-        size = tuple(
-            (n - 1) * s - 2 * p + k + e
-            for n, k, s, p, e in zip(in_shape[1:], *self.window, self.extra, strict=True)
-        )
+        size = []
+        for n, k, s, p, e in zip(in_shape[1:], *self.window, self.extra, strict=True):
+            size.append((n - 1) * s - 2 * p + k + e)
         if min(size) < 1:
             got = f"{size[0]} x {size[1]} from {in_shape[1]} x {in_shape[2]}"
             raise self.mistake("an output of at least 1 x 1", got, "Less padding makes it larger.")
@@ -189,19 +197,24 @@ class ConvTranspose2d(Convolution):
         draw = init.get(self.init)
         kernel, stride, _ = self.window
         # Average number of kernel elements that contribute to one output
-        share = math.prod(max(1, k / s) for k, s in zip(kernel, stride, strict=True))
+        share = 1.0
+        for k, s in zip(kernel, stride, strict=True):
+            share *= max(1, k / s)
 
         def adjoint(rng: init.Generator, shape: Shape, fan_in: float, fan_out: float) -> Array:
             return draw(rng, shape, shape[0] * share, fan_in)  # the convolution's fan_in
 
-        shape = (self.map_shape[0], self.n_out, *kernel)
-        return {"W": (shape, adjoint), "b": ((self.n_out,), init.get(self.bias_init))}
+        return {
+            "W": ((self.map_shape[0], self.n_out, *kernel), adjoint),
+            "b": ((self.n_out,), self.bias_init),
+        }
 
     def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
         x = self.batch_last(x, "x")
         self.cache = x if train else None
-        return self.add_bias(self.to_image(x, "y"))
+        y = self.to_image(x, "y")
+        return self.add_bias(y)
 
     def backward(self, dy: Array) -> Array | None:
         x = self.take_cache()
@@ -209,7 +222,10 @@ class ConvTranspose2d(Convolution):
         cols = self.im2col(dy)
         self.weight_gradient(x, cols)  # dW = x im2col(dy)ᵀ
         self.bias_gradient(dy)
-        return batch_first(self.to_map(cols, "dx", dy.shape[-1])) if self.need_dx else None
+        if not self.need_dx:
+            return None
+        dx = self.to_map(cols, "dx", dy.shape[-1])
+        return batch_first(dx)
 
 
 class TiedConvTranspose2d(ConvTranspose2d):
@@ -229,12 +245,13 @@ class TiedConvTranspose2d(ConvTranspose2d):
         self.check_source(self.source)
         self.map_shape = in_shape
         self.image_shape = self.source.in_shape
-        self.term = self.ops.empty(self.source.parameters()["W"][0], self.dtype)
+        shape, _ = self.source.parameters()["W"]
+        self.term = self.ops.empty(shape, self.dtype)
         self.source.extra_grads.append(self.term)
         return self.image_shape
 
     def parameters(self) -> dict[str, Parameter]:
-        return {"b": ((self.image_shape[0],), init.get(self.bias_init))}
+        return {"b": (self.image_shape[:1], self.bias_init)}
 
     @property
     def W(self) -> Array:

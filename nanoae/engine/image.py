@@ -33,9 +33,9 @@ class ImageLayer(Layer):
 
     def pair(self, name: str, value: Any, least: int) -> tuple[int, int]:
         """Return value, an int or a pair (rows, columns), as a pair."""
-        pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-        right = all(isinstance(n, (int, np.integer)) and n >= least for n in pair)
-        if len(pair) != 2 or not right:
+        pair = value if isinstance(value, (tuple, list)) else (value, value)
+        right = [isinstance(n, (int, np.integer)) and n >= least for n in pair]
+        if len(pair) != 2 or not all(right):
             wanted = f"{name}, a whole number >= {least} or a pair of them"
             raise ValueError(f"{type(self).__name__}: expected {wanted}, got {value!r}.")
         return int(pair[0]), int(pair[1])
@@ -57,4 +57,5 @@ class ImageLayer(Layer):
 
     def batch_last(self, x: Array, name: str) -> Array:
         """Return x (N, C, H, W) as a contiguous (C, H, W, N): a view if possible, else a copy in buffer `name`."""
-        return self.contiguous(x.transpose(1, 2, 3, 0), name)
+        x = x.transpose(1, 2, 3, 0)
+        return self.contiguous(x, name)

@@ -19,45 +19,57 @@ from nanoae.spelling import one_of
 # A string, since NumPy imports `random` on first access: a quarter of the time of `import nanoae`.
 Generator: TypeAlias = "np.random.Generator"
 Initializer = Callable[[Generator, Shape, float, float], np.ndarray]
-Parameter = tuple[Shape, Initializer]
+Variance = Callable[[float, float], float]  # (fan_in, fan_out) -> Var[W]
+Parameter = tuple[Shape, str | Initializer]
 
 
-def uniform(variance: Callable[[float, float], float]) -> Initializer:
+def uniform(variance: Variance) -> Initializer:
     """U(-a, a) has variance a² / 3, so a = sqrt(3 · variance)."""
 
-    def draw(generator: Generator, shape: Shape, fan_in: float, fan_out: float) -> np.ndarray:
-        a = math.sqrt(3 * variance(fan_in, fan_out))
-        return generator.uniform(-a, a, shape)
+    def draw(rng: Generator, shape: Shape, *fans: float) -> np.ndarray:
+        a = math.sqrt(3 * variance(*fans))
+        return rng.uniform(-a, a, shape)
 
     return draw
 
 
-def normal(variance: Callable[[float, float], float]) -> Initializer:
+def normal(variance: Variance) -> Initializer:
     """N(0, variance)."""
 
-    def draw(generator: Generator, shape: Shape, fan_in: float, fan_out: float) -> np.ndarray:
-        return generator.normal(0, math.sqrt(variance(fan_in, fan_out)), shape)
+    def draw(rng: Generator, shape: Shape, *fans: float) -> np.ndarray:
+        std = math.sqrt(variance(*fans))
+        return rng.normal(0, std, shape)
 
     return draw
 
 
-def truncated_normal(rng: Generator, shape: Shape, fan_in: float, fan_out: float) -> np.ndarray:
+def truncated_normal(rng: Generator, shape: Shape, *fans: float) -> np.ndarray:
     """N(0, 0.1²) with values beyond two standard deviations redrawn (TensorFlow's `truncated_normal`)."""
     x = rng.normal(0, 1, shape)
-    while (far := np.abs(x) > 2).any():
+    far = np.abs(x) > 2
+    while far.any():
         x[far] = rng.normal(0, 1, int(far.sum()))
+        far = np.abs(x) > 2
     return np.multiply(0.1, x)
 
 
-def zeros(generator: Generator, shape: Shape, fan_in: float, fan_out: float) -> np.ndarray:
+def zeros(rng: Generator, shape: Shape, *fans: float) -> np.ndarray:
     return np.zeros(shape)
 
 
-def ones(generator: Generator, shape: Shape, fan_in: float, fan_out: float) -> np.ndarray:
+def ones(rng: Generator, shape: Shape, *fans: float) -> np.ndarray:
     return np.ones(shape)
 
 
-SCALED: dict[str, Callable[[float, float], float]] = {  # name -> Var[W](fan_in, fan_out)
+standard_normal = normal(lambda fan_in, fan_out: 1.0)
+
+
+def shifted_uniform(rng: Generator, shape: Shape, *fans: float) -> np.ndarray:
+    """U(-1, 2): biases before ELU."""
+    return rng.uniform(-1, 2, shape)
+
+
+SCALED: dict[str, Variance] = {
     # preserves the variance of the forward signal: LeCun 1998
     "lecun": lambda fan_in, fan_out: 1 / fan_in,
     # a compromise between forward and backward: Glorot & Bengio 2010
@@ -69,13 +81,15 @@ INITIALIZERS: dict[str, Initializer] = {
     **{f"{name}_uniform": uniform(variance) for name, variance in SCALED.items()},
     **{f"{name}_normal": normal(variance) for name, variance in SCALED.items()},
     "truncated_normal": truncated_normal,
-    "shifted_uniform": lambda rng, shape, *fans: rng.uniform(-1, 2, shape),  # biases before ELU
+    "shifted_uniform": shifted_uniform,
     "small_normal": normal(lambda fan_in, fan_out: 1e-4),  # N(0, 0.01²), as before 2010
     "zeros": zeros,
     "ones": ones,
 }
 
 
-def get(name: str, what: str = "initializer") -> Initializer:
-    """Return the initialiser called `name`; else raise a ValueError that lists the known names of a `what`."""
-    return INITIALIZERS[one_of(what, name, INITIALIZERS)]
+def get(initializer: str | Initializer, what: str = "initializer") -> Initializer:
+    """Return the initialiser, or the one of this name; else raise ValueError with the known names of a `what`."""
+    if callable(initializer):
+        return initializer
+    return INITIALIZERS[one_of(what, initializer, INITIALIZERS)]

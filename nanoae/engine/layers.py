@@ -18,20 +18,16 @@ from typing import Any, ClassVar
 
 from nanoae.backend import Array, Ops, Reused, Shape, ThreadState
 from nanoae.configurable import Configurable, configurable
-from nanoae.engine import init
 from nanoae.engine.init import Parameter
 
 FLATTEN = "Flatten the images first."
 
 
 class Layer(Reused, Configurable):
-    """Base of all layers: shapes, buffers and the cache. `build` is called once, before the first forward.
-
-    in_shape, out_shape   shape of one example, without the batch: (784,) or (16, 10, 10)
-    """
+    """Base of all layers: shapes, buffers and the cache. `build` is called once, before the first forward."""
 
     ops: Ops
-    in_shape: Shape = ()
+    in_shape: Shape = ()  # of one example, without the batch: (784,) or (16, 10, 10)
     out_shape: Shape = ()
     dtype: Any = None
     need_dx = True  # False up to the first layer with parameters: no gradient of the data is needed
@@ -72,7 +68,8 @@ class Layer(Reused, Configurable):
         """Return x if it is C-contiguous, else a copy in buffer `name`."""
         if x.flags.c_contiguous:
             return x
-        return self.ops.copy(x, out=self.memory(name, x.shape))
+        copy = self.memory(name, x.shape)
+        return self.ops.copy(x, out=copy)
 
     def take_cache(self) -> Any:
         cache = self.cache
@@ -119,7 +116,6 @@ class Linear(Layer):
     """
 
     n_in = 0  # set by build
-
     n_out: int
     init: str = "he_uniform"
     bias_init: str = "zeros"
@@ -132,26 +128,31 @@ class Linear(Layer):
 
     def parameters(self) -> dict[str, Parameter]:
         return {
-            "W": ((self.n_in, self.n_out), init.get(self.init)),
-            "b": ((self.n_out,), init.get(self.bias_init)),
+            "W": ((self.n_in, self.n_out), self.init),
+            "b": ((self.n_out,), self.bias_init),
         }
 
     def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
-        y = self.ops.matmul(x, self.params["W"], out=self.buffer("y", (len(x), self.n_out)))
-        self.ops.add_bias_inplace(y, self.params["b"])
+        W, b = self.params.values()
+        y = self.buffer("y", (len(x), self.n_out))
+        self.ops.matmul(x, W, out=y)
+        self.ops.add_bias_inplace(y, b)
         self.cache = x if train else None
         return y
 
     def backward(self, dy: Array) -> Array | None:
         x = self.take_cache()
-        self.ops.matmul(x.T, dy, out=self.grads["W"])  # dW = xᵀ dy
-        self.ops.sum_rows(dy, out=self.grads["b"])  # db = Σ_n dy[n]
-        for dW in self.extra_grads:
-            self.ops.add_inplace(self.grads["W"], dW)
+        dW, db = self.grads.values()
+        self.ops.matmul(x.T, dy, out=dW)  # dW = xᵀ dy
+        self.ops.sum_rows(dy, out=db)  # db = Σ_n dy[n]
+        for term in self.extra_grads:
+            self.ops.add_inplace(dW, term)
         if not self.need_dx:
             return None
-        return self.ops.matmul(dy, self.params["W"].T, out=self.buffer("dx", x.shape))  # dx = dy Wᵀ
+        W = self.params["W"]
+        dx = self.buffer("dx", x.shape)
+        return self.ops.matmul(dy, W.T, out=dx)  # dx = dy Wᵀ
 
     def __repr__(self) -> str:
         sizes = f"{self.n_in}, {self.n_out}" if self.n_in else f"{self.n_out}"
@@ -172,17 +173,19 @@ class TiedLinear(Layer):
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_source(self.source)
-        self.dW = self.ops.empty((self.source.n_in, self.source.n_out), self.dtype)
+        shape = self.source.n_in, self.source.n_out
+        self.dW = self.ops.empty(shape, self.dtype)
         self.source.extra_grads.append(self.dW)
         return self.source.in_shape
 
     def parameters(self) -> dict[str, Parameter]:
-        return {"b": (self.out_shape, init.get(self.bias_init))}
+        return {"b": (self.out_shape, self.bias_init)}
 
     def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
+        W = self.source.params["W"]
         y = self.buffer("y", (len(x), *self.out_shape))
-        self.ops.matmul(x, self.source.params["W"].T, out=y)
+        self.ops.matmul(x, W.T, out=y)
         self.ops.add_bias_inplace(y, self.params["b"])
         self.cache = x if train else None
         return y
@@ -191,16 +194,16 @@ class TiedLinear(Layer):
         x = self.take_cache()
         self.ops.matmul(dy.T, x, out=self.dW)  # dW = dyᵀ x
         self.ops.sum_rows(dy, out=self.grads["b"])
+        W = self.source.params["W"]
         dx = self.buffer("dx", x.shape)
-        return self.ops.matmul(dy, self.source.params["W"], out=dx)  # dx = dy W
+        return self.ops.matmul(dy, W, out=dx)  # dx = dy W
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.source})"
 
 
 class Noisy(Layer):
-    """Base of layers that draw noise in training. With `frozen` they reuse the last noise, as finite differences
-    require: both evaluations must be of the same function."""
+    """Base of layers that draw noise in training, or where `frozen` reuse the last, as finite differences require."""
 
     frozen = False
 
@@ -209,9 +212,11 @@ class Noisy(Layer):
         raise NotImplementedError
 
     def noise(self, shape: Shape) -> Array:
-        kept = self.buffers.get("noise")
+        drawn = "noise" in self.buffers
         noise = self.buffer("noise", shape)
-        return noise if self.frozen and kept is not None else self.draw(noise)
+        if self.frozen and drawn:
+            return noise
+        return self.draw(noise)
 
 
 @configurable
@@ -222,21 +227,23 @@ class Dropout(Noisy):
     """
 
     bounds: ClassVar = {"p": "[0, 1)"}
-
     p: float = 0.5
 
     def draw(self, noise: Array) -> Array:
-        return self.ops.keep_mask(self.generator, 1 - self.p, 1 / (1 - self.p), out=noise)
+        keep = 1 - self.p
+        return self.ops.keep_mask(self.generator, keep, 1 / keep, out=noise)
 
     def forward(self, x: Array, train: bool = False) -> Array:
         self.cache = None
         if not train:
             return x
-        self.cache = self.noise(x.shape)
-        return self.ops.multiply(x, self.cache, out=self.buffer("y", x.shape))
+        self.cache = mask = self.noise(x.shape)
+        y = self.buffer("y", x.shape)
+        return self.ops.multiply(x, mask, out=y)
 
     def backward(self, dy: Array) -> Array | None:
         mask = self.take_cache()
         if not self.need_dx:
             return None
-        return self.ops.multiply(dy, mask, out=self.buffer("dx", dy.shape))
+        dx = self.buffer("dx", dy.shape)
+        return self.ops.multiply(dy, mask, out=dx)

@@ -19,14 +19,13 @@ from typing import Any, ClassVar
 
 from nanoae.backend import Array, Ops, Reused, Shape, ThreadLocal, ThreadState
 from nanoae.configurable import Configurable, configurable
-from nanoae.spelling import one_of
+from nanoae.spelling import instance, one_of
 
 REDUCTIONS = ("mean", "batch", "sum")
 
 
 class Loss(Reused, Configurable):
-    """Base of all losses. A subclass defines `value`: the loss, with its gradient written to `out`. What sample weights
-    and missing targets need in addition is in `training/costs.py`."""
+    """Base of all losses. A subclass defines `value`: the loss, with its gradient written to `out`."""
 
     ops: Ops
     dy = ThreadLocal()  # the gradient of the last forward
@@ -54,8 +53,9 @@ class Loss(Reused, Configurable):
     def forward(self, y: Array, t: Array) -> Array:
         """Return the loss of outputs y (N, ...) and targets t of the same shape, a 0-d array."""
         self.check_targets(y, t)
+        scale = self.scale(y.shape)
         self.dy = dy = self.buffer("dy", y.shape)
-        return self.value(y, t, self.scale(y.shape), dy)
+        return self.value(y, t, scale, dy)
 
     def backward(self) -> Array:
         """Return dLoss/dy of the last forward, (N, ...): a buffer of the loss."""
@@ -92,7 +92,6 @@ class GaussianNLL(MSE):
     """
 
     bounds: ClassVar = {"variance": "(0, inf)"}
-
     variance: float = 1.0
     reduction: str = "batch"
     weight: float = 1.0
@@ -103,7 +102,8 @@ class GaussianNLL(MSE):
 
     def value(self, y: Array, t: Array, scale: float, out: Array) -> Array:
         loss = super().value(y, t, scale / (2 * self.variance), out)
-        return self.ops.call(operator.add, loss, scale * math.prod(y.shape) * self.constant)
+        constant = scale * math.prod(y.shape) * self.constant
+        return self.ops.call(operator.add, loss, constant)
 
 
 class BCE(Loss):
@@ -135,7 +135,6 @@ class Huber(Loss):
     """
 
     bounds: ClassVar = {"delta": "(0, inf)"}
-
     delta: float = 1.0
     reduction: str = "mean"
     weight: float = 1.0
@@ -163,7 +162,8 @@ class SoftmaxCrossEntropy(Loss):
     ignore: int | None = None
 
     def check_targets(self, y: Array, t: Array) -> None:
-        if y.ndim < 2 or t.shape != y.shape[:-1] or t.dtype.kind not in "iu":
+        whole = t.dtype.kind in "iu"
+        if y.ndim < 2 or t.shape != y.shape[:-1] or not whole:
             got = f"{y.shape} and {t.dtype} {t.shape}"
             raise self.mistake("logits (N, K) and integer class indices (N,)", got)
         # Without the check, -1 would index the last class
@@ -177,12 +177,13 @@ class SoftmaxCrossEntropy(Loss):
         y = y.reshape(-1, classes)
         out = out.reshape(-1, classes)
         t = t.reshape(-1)
-        counts = None
-        if self.ignore is not None:
-            counts = self.ops.not_equal(t, self.ignore, out=self.ops.empty(len(t), self.dtype))
-            if self.reduction == "mean":  # scale = weight / (N T), but only Σ counts targets count
-                share = self.ops.share_of(len(t), self.ops.sum(counts))
-                self.ops.scale_inplace(counts, share)
+        if self.ignore is None:
+            return self.ops.softmax_cross_entropy(y, t, scale, out=out)
+        counts = self.ops.empty(len(t), self.dtype)
+        self.ops.not_equal(t, self.ignore, out=counts)
+        if self.reduction == "mean":  # scale = weight / (N T), but only Σ counts targets count
+            share = self.ops.share_of(len(t), self.ops.sum(counts))
+            self.ops.scale_inplace(counts, share)
         return self.ops.softmax_cross_entropy(y, t, scale, out=out, weights=counts)
 
     def predict(self, y: Array, out: Array) -> Array:
@@ -201,10 +202,6 @@ LOSSES: dict[str, type[Loss]] = {
 
 
 def get(loss: str | Loss | Callable[[], Loss], what: str = "loss") -> Loss:
-    """Return the loss for a known name, a Loss (copied), or a class or function that makes one. Raises ValueError for
-    an unknown name; its message lists the known ones and says `what` they are for."""
-    if isinstance(loss, Loss):
-        return copy.copy(loss)
-    if callable(loss):
-        return loss()
-    return LOSSES[one_of(what, loss, LOSSES, ", or a Loss")]()
+    """Return the loss for a known name, a Loss (copied), or a class or function that makes one."""
+    found: Loss = instance(what, loss, Loss, LOSSES, ", or a Loss")
+    return copy.copy(found)

@@ -35,7 +35,8 @@ class Sequential:
         self.layers = list(layers)
         for layer in self.layers:
             if not isinstance(layer, Layer):
-                hint = did_you_mean(layer, [cls.__name__ for cls in ACTIVATIONS.values()])
+                known = [cls.__name__ for cls in ACTIVATIONS.values()]
+                hint = did_you_mean(layer, known)
                 raise ValueError(f"Sequential: expected layers like ReLU(), got {layer!r}.{hint}")
         if len({id(layer) for layer in self.layers}) < len(self.layers):
             got = "the same object twice. Create a second one."
@@ -58,17 +59,18 @@ class Sequential:
             seed = np.random.SeedSequence(seed)
         self.seed = {"entropy": seed.entropy, "spawn_key": seed.spawn_key}
         weights, noise = seed.spawn(2)
-        shape = self.input_shape
+        rng = np.random.default_rng(weights)
         generator = self.ops.generator(noise)
+        shape = self.input_shape
         for layer in self.layers:
             shape = layer.build(self.ops, shape, self.dtype)
             layer.generator = generator
         self.output_shape = shape
         theta = None if state is None else state[0]
-        rng = np.random.default_rng(weights)
         self.parameters = Parameters(self.ops, self.layers, self.dtype, rng, theta)
         # The gradient of the data is not needed: no dx up to and including the first layer with parameters.
-        first = next((i for i, layer in enumerate(self.layers) if layer.params), 0)
+        learning = [i for i, layer in enumerate(self.layers) if layer.params]
+        first = learning[0] if learning else 0
         for i, layer in enumerate(self.layers):
             layer.need_dx = i > first
         if state is not None:
@@ -124,7 +126,7 @@ class Sequential:
     def with_layers(self, layers: list[Layer]) -> Sequential:
         """Return a network of `layers` that shares this network's theta, grad and views."""
         result = Sequential(layers)
-        vars(result).update(vars(self) | {"layers": result.layers})
+        vars(result).update(vars(self), layers=result.layers)
         return result
 
     def penalty(self) -> Array | float:
@@ -138,7 +140,14 @@ class Sequential:
     def state(self) -> list[Array]:
         """Return everything learned: [theta, *the layers' running statistics]."""
         self.check_views()
-        return [self.theta, *(array for layer in self.layers for array in layer.state.values())]
+        found = [self.theta]
+        for layer in self.layers:
+            found += layer.state.values()
+        return found
+
+    def arrays(self) -> list[np.ndarray]:
+        """`state` on the host."""
+        return [self.ops.to_numpy(array) for array in self.state()]
 
     def set_state(self, arrays: list[Any]) -> None:
         """Copy `arrays` (on host or device) into `state()`. Raises ValueError for other shapes."""
@@ -146,24 +155,24 @@ class Sequential:
             if mine.shape != theirs.shape:
                 wanted = f"an array of shape {mine.shape}"
                 raise ValueError(f"Sequential: expected {wanted}, got {theirs.shape}.")
-            self.ops.copy(self.ops.to_device(theirs, self.dtype), out=mine)
+            values = self.ops.to_device(theirs, self.dtype)
+            self.ops.copy(values, out=mine)
 
     def to(self, ops: Ops | str = "numpy", dtype: Any = "float64") -> Sequential:
         """Return a copy of the network on another backend or in another precision."""
-        state = [self.ops.to_numpy(array) for array in self.state()]
         network = Sequential(from_configs(to_configs(self.layers)))
-        return network.build(self.input_shape, ops, dtype, 0, state)
+        return network.build(self.input_shape, ops, dtype, 0, self.arrays())
 
     rewritten = former("Sequential.rewritten", with_layers)
     rebuilt = former("Sequential.rebuilt", to)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return configs and arrays, for pickle and deepcopy: copied as they are, views would detach from theta."""
+        layers = to_configs(self.layers)
         if not hasattr(self, "theta"):
-            return {"layers": to_configs(self.layers)}
-        arrays = [self.ops.to_numpy(array) for array in self.state()]
+            return {"layers": layers}
         build = (self.input_shape, self.ops.backend, self.dtype.name, self.seed)
-        return {"layers": to_configs(self.layers), "build": build, "arrays": arrays}
+        return {"layers": layers, "build": build, "arrays": self.arrays()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.layers = from_configs(state["layers"])
@@ -189,8 +198,9 @@ class Sequential:
                 if not self.is_finite(grad):
                     return f"layer {i}, {layer}: the gradient of its {name}", True
         for i, layer in layers:
-            for name, array in {**layer.params, "output": layer.buffers.get("y")}.items():
-                if array is not None and not self.is_finite(array):
+            arrays = layer.params | {"output": layer.buffers.get("y", 0)}
+            for name, array in arrays.items():
+                if not self.is_finite(array):
                     return f"layer {i}, {layer}: its {name}", False
         return "no layer, so the loss itself", False
 

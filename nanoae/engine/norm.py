@@ -36,15 +36,14 @@ class BatchNorm(ImageLayer):
     """
 
     bounds: ClassVar = {"momentum": "[0, 1]", "eps": "[0, inf)"}
-
     momentum: float = 0.1
     eps: float = 1e-5
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_shape(len(in_shape) in (1, 3), "inputs of shape (N, D) or (N, C, H, W)")
-        for name, value in (("mean", 0), ("var", 1)):
-            self.state[name] = self.ops.zeros(in_shape[0], self.dtype)
-            self.state[name][...] = value
+        self.state["mean"] = self.ops.zeros(in_shape[0], self.dtype)
+        self.state["var"] = self.ops.zeros(in_shape[0], self.dtype)
+        self.state["var"][...] = 1
         return in_shape
 
     def parameters(self) -> dict[str, Parameter]:
@@ -55,13 +54,15 @@ class BatchNorm(ImageLayer):
         """Return x with one row per feature: (D, N) or (C, H·W·N)."""
         if x.ndim == 2:
             return x.T
-        return self.batch_last(x, name).reshape(self.in_shape[0], -1)
+        x = self.batch_last(x, name)
+        return x.reshape(len(x), -1)
 
     def rows_of(self, name: str, n: int) -> Array:
         """Return the buffer `name` as rows of n examples."""
         if len(self.in_shape) == 1:
             return self.buffer(name, (n, *self.in_shape)).T
-        return self.memory(name, (*self.in_shape, n)).reshape(self.in_shape[0], -1)
+        x = self.memory(name, (*self.in_shape, n))
+        return x.reshape(len(x), -1)
 
     def whole(self, rows: Array) -> Array:
         """Return `rows` in the shape of x."""
@@ -80,6 +81,7 @@ class BatchNorm(ImageLayer):
         rows = self.rows(x, "x")
         y = self.rows_of("y", len(x))
         gamma, beta = self.params.values()
+        running_mean, running_var = self.state.values()
         mean, var, inv, scale, shift = self.buffer("statistics", (5, len(rows)))
         if train:
             centered = self.rows_of("centered", len(x))
@@ -87,17 +89,17 @@ class BatchNorm(ImageLayer):
             if m < 2:
                 wanted = "at least 2 values per feature in training"
                 raise self.mistake(wanted, m, "Use larger batches.")
-            ops.axpby_inplace(self.state["mean"], self.momentum, mean, 1 - self.momentum)
-            unbiased = self.momentum * m / (m - 1)
-            ops.axpby_inplace(self.state["var"], unbiased, var, 1 - self.momentum)
+            share = self.momentum
+            ops.axpby_inplace(running_mean, share, mean, 1 - share)
+            ops.axpby_inplace(running_var, share * m / (m - 1), var, 1 - share)
             ops.rsqrt(var, self.eps, out=inv)
             ops.multiply(inv, gamma, out=scale)
             ops.affine_rows(centered, scale, beta, out=y)  # scale (x - mean) + beta
             self.cache = centered, inv, scale
         else:
-            ops.rsqrt(self.state["var"], self.eps, out=inv)
+            ops.rsqrt(running_var, self.eps, out=inv)
             ops.multiply(inv, gamma, out=scale)
-            ops.multiply(self.state["mean"], scale, out=shift)
+            ops.multiply(running_mean, scale, out=shift)
             ops.axpby_inplace(shift, 1.0, beta, -1.0)  # beta - scale · mean
             ops.affine_rows(rows, scale, shift, out=y)
             self.cache = None
@@ -135,6 +137,9 @@ class LayerNorm(Layer):
         shape = self.in_shape[-self.axes :]
         return {"gamma": (shape, init.ones), "beta": (shape, init.zeros)}
 
+    def flat(self, arrays: dict[str, Array]) -> list[Array]:
+        return [array.reshape(-1) for array in arrays.values()]
+
     def rows(self, x: Array, name: str) -> Array:
         """Return x as a contiguous (R, M)."""
         return self.contiguous(x, name).reshape(-1, self.size)
@@ -142,6 +147,7 @@ class LayerNorm(Layer):
     def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
         ops = self.ops
+        gamma, beta = self.flat(self.params)
         rows = self.rows(x, "x")
         x_hat = self.buffer("x_hat", rows.shape)
         y = self.buffer("y", rows.shape)
@@ -149,23 +155,25 @@ class LayerNorm(Layer):
         ops.center(rows, mean, var, out=x_hat)
         ops.rsqrt(var, self.eps, out=inv)
         ops.scale_inplace(x_hat, inv[:, None])
-        ops.multiply(x_hat, self.params["gamma"].reshape(-1), out=y)
-        ops.add_bias_inplace(y, self.params["beta"].reshape(-1))
+        ops.multiply(x_hat, gamma, out=y)
+        ops.add_bias_inplace(y, beta)
         self.cache = (x_hat, inv) if train else None
         return y.reshape(x.shape)
 
     def backward(self, dy: Array) -> Array | None:
         x_hat, inv = self.take_cache()
         ops = self.ops
+        gamma, _ = self.flat(self.params)
+        dgamma, dbeta = self.flat(self.grads)
         rows = self.rows(dy, "dy")
         dx = self.buffer("dx", x_hat.shape)
-        sums, dots = self.memory("sums", (2, len(dx)))
         product = ops.multiply(rows, x_hat, out=dx)
-        ops.sum_rows(product, out=self.grads["gamma"].reshape(-1))
-        ops.sum_rows(rows, out=self.grads["beta"].reshape(-1))
+        ops.sum_rows(product, out=dgamma)
+        ops.sum_rows(rows, out=dbeta)
         if not self.need_dx:
             return None
-        dx_hat = ops.multiply(rows, self.params["gamma"].reshape(-1), out=dx)
+        dx_hat = ops.multiply(rows, gamma, out=dx)
         ones = ops.ones(len(dx), self.dtype)
+        sums, dots = self.memory("sums", (2, len(dx)))
         ops.center_backward(dx_hat, x_hat, ones, inv, sums, dots, out=x_hat)
         return x_hat.reshape(dy.shape)

@@ -63,7 +63,9 @@ class Optimizer(Configurable):
 
     def rate_at(self, t: int) -> float:
         """Return the learning rate of step t = 1, 2, ...; raise ValueError if a schedule returns an invalid one."""
-        rate = self.lr(t, self.total_steps) if callable(self.lr) else self.lr
+        rate = self.lr
+        if callable(rate):
+            rate = rate(t, self.total_steps)
         if not isinstance(rate, numbers.Real) or not 0 <= rate < math.inf:
             wanted = f"a number >= 0 from {self.lr!r} at step {t}"
             raise ValueError(f"learning_rate: expected {wanted}, got {rate!r}.")
@@ -71,7 +73,8 @@ class Optimizer(Configurable):
 
     def decay(self, theta: Array, grad: Array) -> Array:
         """Return grad + weight_decay · theta in scratch memory: `grad` itself stays the gradient of the loss."""
-        decayed = self.ops.multiply(theta, self.weight_decay, out=self.ops.scratch(theta, "decay"))
+        decayed = self.ops.scratch(theta, "decay")
+        self.ops.multiply(theta, self.weight_decay, out=decayed)
         return self.ops.add_inplace(decayed, grad)
 
     def update(self, theta: Array, grad: Array, *moments: Array) -> None:
@@ -159,8 +162,7 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {kind.__name__.lower(): kind for kind i
 def get(
     optimizer: str | Optimizer | type[Optimizer], lr: LearningRate, weight_decay: float
 ) -> Optimizer:
-    """Return a new optimiser of this name or class, with these settings, or a copy of an Optimizer, with its own.
-    Raises ValueError for an unknown name."""
+    """Return a new optimiser of this name or class, with these settings, or a copy of an Optimizer, with its own."""
     if isinstance(optimizer, Optimizer):
         return copy.copy(optimizer)
     if isinstance(optimizer, type):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.backend import Array, Ops, Shape
+from nanoae.engine import init
 from nanoae.engine.layers import Layer
 
 
@@ -36,23 +37,27 @@ class Parameters:
         size = 0
         for i, own in enumerate(parameters):
             for name, (shape, _) in own.items():
-                self.slices[i, name] = slice(size, size + math.prod(shape))
-                size += math.prod(shape)
+                end = size + math.prod(shape)
+                self.slices[i, name] = slice(size, end)
+                size = end
         if values is not None and values.shape != (size,):
             got = f"an array of shape {values.shape}"
             raise ValueError(f"parameters: expected {size:,} numbers, got {got}.")
         self.layers = layers
         self.rebind(ops.empty(size, dtype), ops.zeros(size, dtype))
-        for i, name in self.slices if values is None else ():
-            (shape, initializer) = parameters[i][name]
-            drawn = initializer(rng, shape, *fans(shape))
-            ops.copy(ops.to_device(drawn, dtype), out=layers[i].params[name])
+        for i, name in self.slices:
+            shape, initializer = parameters[i][name]
+            draw = init.get(initializer)
+            if values is None:
+                drawn = draw(rng, shape, *fans(shape))
+                ops.copy(ops.to_device(drawn, dtype), out=layers[i].params[name])
         if values is not None:
             ops.copy(ops.to_device(values, dtype), out=self.theta)
 
     def rebind(self, theta: Array, grad: Array) -> None:
         """Make the layers' parameters and gradients views of these arrays (P,), without copying any values."""
-        self.theta, self.grad = theta, grad
+        self.theta = theta
+        self.grad = grad
         self.views: list[Array] = []
         for (i, name), where in self.slices.items():
             layer = self.layers[i]
@@ -63,8 +68,7 @@ class Parameters:
 
 
 def fans(shape: Shape) -> tuple[int, int]:
-    """Return (fan_in, fan_out) of a weight's shape: (I, O) of a Linear, or (K, C, KH, KW) of a convolution, where each
-    output depends on C · KH · KW inputs."""
+    """Return (fan_in, fan_out): of (I, O), or of (K, C, KH, KW), where each output depends on C · KH · KW inputs."""
     if len(shape) == 4:
         field = shape[2] * shape[3]
         return shape[1] * field, shape[0] * field

@@ -24,7 +24,8 @@ class Pooling(ImageLayer):
     def __post_init__(self) -> None:
         stride = self.kernel if self.stride is None else self.stride
         self.window = self.window_of(self.kernel, stride, self.padding)
-        if any(2 * p > k for p, k in zip(self.window.padding, self.window.kernel, strict=True)):
+        (kh, kw), _, (ph, pw) = self.window
+        if 2 * ph > kh or 2 * pw > kw:
             wanted = f"padding of at most half the kernel {self.kernel}"
             raise ValueError(f"{type(self).__name__}: expected {wanted}, got {self.padding}.")
 
@@ -43,7 +44,8 @@ class MaxPool2d(Pooling):
     def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
         x = self.batch_last(x, "x")
-        y = self.memory("y", (*self.out_shape, x.shape[-1]))
+        n = x.shape[-1]
+        y = self.memory("y", (*self.out_shape, n))
         self.ops.max_pool(x, self.window, out=y)
         self.cache = (x, y) if train else None
         return batch_first(y)
@@ -73,7 +75,9 @@ class Summing(ImageLayer):
 
     def backward(self, dy: Array) -> Array | None:
         self.take_cache()
-        return self.moved(dy, "dx", self.in_shape, not self.spreads) if self.need_dx else None
+        if not self.need_dx:
+            return None
+        return self.moved(dy, "dx", self.in_shape, not self.spreads)
 
     def moved(self, x: Array, name: str, shape: Shape, spread: bool) -> Array:
         """Sum x (N, C, H, W) over windows, or spread its pixels over them, into a buffer `name` of this shape."""
@@ -111,5 +115,6 @@ class Upsample(Summing):
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_image(in_shape)
+        channels, height, width = in_shape
         rows, columns = self.window.kernel
-        return (in_shape[0], in_shape[1] * rows, in_shape[2] * columns)
+        return channels, height * rows, width * columns

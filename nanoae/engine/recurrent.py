@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from nanoae.backend import Array, Shape
 from nanoae.configurable import configurable
-from nanoae.engine import init
 from nanoae.engine.init import Parameter
 from nanoae.engine.layers import Layer
 
@@ -45,19 +44,20 @@ class GRU(Layer):
     bias_init: str = "zeros"
 
     def infer_shape(self, in_shape: Shape) -> Shape:
-        hint = "An Embedding before it turns words into vectors."
+        hint = "An Embedding before it turns tokens into vectors."
         self.check_shape(len(in_shape) == 2, "sequences of shape (N, T, I)", hint)
-        return (self.n_out,) if self.last else (in_shape[0], self.n_out)
+        if self.last:
+            return (self.n_out,)
+        return in_shape[0], self.n_out
 
     def parameters(self) -> dict[str, Parameter]:
-        weights = init.get(self.init)
-        bias = init.get(self.bias_init)
-        thirds = 3 * self.n_out
+        n_in = self.in_shape[1]
+        width = 3 * self.n_out
         return {
-            "W": ((self.in_shape[1], thirds), weights),
-            "U": ((self.n_out, thirds), weights),
-            "b": ((thirds,), bias),
-            "c": ((thirds,), bias),
+            "W": ((n_in, width), self.init),
+            "U": ((self.n_out, width), self.init),
+            "b": ((width,), self.bias_init),
+            "c": ((width,), self.bias_init),
         }
 
     def check_input(self, x: Array) -> None:
@@ -68,27 +68,33 @@ class GRU(Layer):
     def forward(self, x: Array, train: bool = False, h: Array | None = None) -> Array:
         self.check_input(x)
         ops = self.ops
+        W, U, b, c = self.params.values()
         n, t, n_in = x.shape
-        n_out = self.n_out
+        width = 3 * self.n_out
         # Time first: each step (N, ...) is contiguous for every batch size.
-        x = ops.copy(x.transpose(1, 0, 2), out=self.memory("x", (t, n, n_in)))
-        a = self.memory("a", (t, n, 3 * n_out))
-        u = self.memory("u", (t, n, 3 * n_out))
-        states = self.memory("y", (t + 1, n, n_out))  # states[0] is the initial state
+        steps = self.memory("x", (t, n, n_in))
+        ops.copy(x.transpose(1, 0, 2), out=steps)
+        a = self.memory("a", (t, n, width))
+        u = self.memory("u", (t, n, width))
+        states = self.memory("y", (t + 1, n, self.n_out))  # states[0] is the initial state
         ops.copy(0 if h is None else h, out=states[0])
         rows = a.reshape(t * n, -1)  # all the steps at once
-        ops.matmul(x.reshape(t * n, n_in), self.params["W"], out=rows)
-        ops.add_bias_inplace(rows, self.params["b"])
-        for step in range(t):
-            ops.matmul(states[step], self.params["U"], out=u[step])
-            ops.add_bias_inplace(u[step], self.params["c"])
-            ops.gru_step(a[step], u[step], states[step], gates=a[step], out=states[step + 1])
-        self.cache = (x, a, u, states) if train else None
-        return states[t] if self.last else states[1:].transpose(1, 0, 2)
+        ops.matmul(steps.reshape(t * n, n_in), W, out=rows)
+        ops.add_bias_inplace(rows, b)
+        for a_t, u_t, before, after in zip(a, u, states, states[1:], strict=False):
+            ops.matmul(before, U, out=u_t)
+            ops.add_bias_inplace(u_t, c)
+            ops.gru_step(a_t, u_t, before, gates=a_t, out=after)
+        self.cache = (steps, a, u, states) if train else None
+        if self.last:
+            return states[t]
+        return states[1:].transpose(1, 0, 2)
 
     def backward(self, dy: Array) -> Array | None:
-        x, gates, u, states = self.take_cache()
+        x, a, u, states = self.take_cache()
         ops = self.ops
+        W, U, _, _ = self.params.values()
+        dW, dU, db, dc = self.grads.values()
         t, n, n_in = x.shape
         dh = self.buffer("dh", (n, self.n_out))
         carried = self.buffer("carried", (n, self.n_out))
@@ -96,22 +102,23 @@ class GRU(Layer):
         for step in reversed(range(t)):
             if not self.last:
                 ops.add_inplace(dh, dy[:, step])
-            da = gates[step]
-            du = u[step]  # the gradients overwrite what they were computed from
-            ops.gru_step_backward(dh, gates[step], u[step], states[step], da=da, du=du, out=carried)
-            ops.matmul(du, self.params["U"].T, out=dh)
+            gates = a[step]
+            u_t = u[step]
+            # the gradients overwrite what they were computed from
+            ops.gru_step_backward(dh, gates, u_t, states[step], da=gates, du=u_t, out=carried)
+            ops.matmul(u_t, U.T, out=dh)
             ops.add_inplace(dh, carried)  # dh[t-1] = du Uᵀ + dh z
         self.dh = dh
-        da = gates.reshape(t * n, -1)
+        # all the steps at once
+        da = a.reshape(t * n, -1)
         du = u.reshape(t * n, -1)
-        x = x.reshape(t * n, -1)
         before = states[:-1].reshape(t * n, -1)
-        ops.matmul(x.T, da, out=self.grads["W"])
-        ops.matmul(before.T, du, out=self.grads["U"])
-        ops.sum_rows(da, out=self.grads["b"])
-        ops.sum_rows(du, out=self.grads["c"])
+        ops.matmul(x.reshape(t * n, -1).T, da, out=dW)
+        ops.matmul(before.T, du, out=dU)
+        ops.sum_rows(da, out=db)
+        ops.sum_rows(du, out=dc)
         if not self.need_dx:
             return None
         dx = self.memory("dx", (t, n, n_in))
-        ops.matmul(da, self.params["W"].T, out=dx.reshape(t * n, n_in))
+        ops.matmul(da, W.T, out=dx.reshape(t * n, n_in))
         return dx.transpose(1, 0, 2)

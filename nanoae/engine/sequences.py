@@ -13,7 +13,7 @@ from nanoae.engine.layers import Layer, Noisy
 class TimeDistributed(Layer):
     """y[n, t] = layer(x[n, t]): the same layer at every time step, applied to N·T inputs as one batch.
 
-    layer   a layer without noise: TimeDistributed(Linear(8)) gives scores of 8 words at every step
+    layer   a layer without noise: TimeDistributed(Linear(8)) gives scores of 8 tokens at every step
 
     Shapes    x, dx (N, T, ...)    y, dy (N, T, ...), any T
     """
@@ -21,13 +21,11 @@ class TimeDistributed(Layer):
     layer: Layer
 
     def __post_init__(self) -> None:
-        noisy = isinstance(self.layer, Noisy)
-        if noisy or not isinstance(self.layer, Layer):
-            wanted = "a layer without noise" if noisy else "a layer like Linear(8)"
-            hint = "Wrap each layer in a TimeDistributed of its own."
-            if noisy:
-                hint = "Put the noise layer before or after it."
-            raise ValueError(f"TimeDistributed: expected {wanted}, got {self.layer!r}. {hint}")
+        if isinstance(self.layer, Layer) and not isinstance(self.layer, Noisy):
+            return
+        wanted = "a layer without noise"
+        hint = "Wrap each layer in a TimeDistributed of its own, and put noise before or after it."
+        raise ValueError(f"TimeDistributed: expected {wanted}, got {self.layer!r}. {hint}")
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_shape(len(in_shape) >= 2, "sequences (N, T, ...)")
@@ -46,7 +44,8 @@ class TimeDistributed(Layer):
 
     def forward(self, x: Array, train: bool = False) -> Array:
         self.cache = True if train else None
-        y = self.layer.forward(self.rows("x", x), train)
+        rows = self.rows("x", x)
+        y = self.layer.forward(rows, train)
         if train:
             self.penalty = self.layer.penalty
         return y.reshape(*x.shape[:2], *y.shape[1:])
@@ -55,14 +54,16 @@ class TimeDistributed(Layer):
         self.take_cache()
         self.layer.need_dx = self.need_dx
         dx = self.layer.backward(self.rows("dy", dy))
-        return None if dx is None else dx.reshape(*dy.shape[:2], *dx.shape[1:])
+        if dx is None:
+            return None
+        return dx.reshape(*dy.shape[:2], *dx.shape[1:])
 
 
 @configurable
 class LastTimestep(Layer):
-    """y[n] = x[n, t] at the last t whose word is not 0: the end of the sequence before its padding.
+    """y[n] = x[n, t] at the last t whose token is not 0: the end of the sequence before its padding.
 
-    source   the Embedding that produced the sequence; its `words` are checked
+    source   the Embedding that produced the sequence; its `ids` are checked
 
     Shapes    x, dx (N, T, I)    y, dy (N, I)
 
@@ -73,15 +74,18 @@ class LastTimestep(Layer):
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         right = len(in_shape) == 2 and in_shape[:1] == self.source.in_shape
-        self.check_shape(right, "sequences (N, T, I) from the Embedding that is its source")
+        self.check_shape(right, "sequences (N, T, I) of the tokens of an Embedding before it")
         return in_shape[1:]
 
     def forward(self, x: Array, train: bool = False) -> Array:
-        last = self.buffer("last", (len(x),), "int64")
-        self.ops.last_not_zero(self.source.words, out=last)
+        n, _, width = x.shape
+        last = self.buffer("last", (n,), "int64")
+        self.ops.last_not_zero(self.source.ids, out=last)
         self.cache = (last, x.shape) if train else None
-        return self.ops.take_steps(x, last, out=self.buffer("y", (len(x), x.shape[2])))
+        y = self.buffer("y", (n, width))
+        return self.ops.take_steps(x, last, out=y)
 
     def backward(self, dy: Array) -> Array | None:
         last, shape = self.take_cache()
-        return self.ops.put_steps(dy, last, out=self.memory("dx", shape))
+        dx = self.memory("dx", shape)
+        return self.ops.put_steps(dy, last, out=dx)

@@ -23,7 +23,8 @@ class Reshape(Layer):
         size = math.prod(in_shape)
         if wanted.count(-1) == 1:
             rest = -math.prod(wanted)
-            wanted[wanted.index(-1)] = size // rest if rest > 0 else 0
+            left = size // rest if rest > 0 else 0
+            wanted[wanted.index(-1)] = left
         if math.prod(wanted) != size or min(wanted, default=1) < 1:
             expected = f"a shape with {size} elements, like the input {in_shape}"
             raise self.mistake(expected, self.shape)

@@ -135,10 +135,10 @@ def window(layer: Any) -> dict[str, Any]:
 
 @translate.register
 def _(layer: Embedding, x: Value) -> Value:
-    words = x if x.kind == "i" else x.apply("Round").cast(np.int64)
-    x.graph.remembered[layer] = words
+    tokens = x if x.kind == "i" else x.apply("Round").cast(np.int64)
+    x.graph.remembered[layer] = tokens
     vectors = x.graph.constant(layer.params["W"])
-    return vectors.take(words)
+    return vectors.take(tokens)
 
 
 def gru(layer: GRU, x: Value, h: Value | None) -> Value:
@@ -177,27 +177,27 @@ def _(layer: TimeDistributed, x: Value) -> Value:
 
 @translate.register
 def _(layer: LastTimestep, x: Value) -> Value:
-    """x[n, t] at the last t whose word is not 0; where there is none at -1, the last of all."""
-    words = x.graph.remembered[layer.source]
-    places = words.equal(0).where(-1, np.arange(layer.in_shape[0]))
+    """x[n, t] at the last t whose token is not 0; where there is none at -1, the last of all."""
+    tokens = x.graph.remembered[layer.source]
+    places = tokens.equal(0).where(-1, np.arange(layer.in_shape[0]))
     last = places.apply("ReduceMax", [1], keepdims=1)
     return x.apply("GatherND", last, batch_dims=1)
 
 
 @translate.register
 def _(layer: TeacherForcing, x: Value) -> Value:
-    words = x.graph.remembered[layer.source]
+    tokens = x.graph.remembered[layer.source]
     steps = layer.out_shape[0]
-    return with_teacher(layer, x, words.part(0, steps), words.part(0, 1))
+    return with_teacher(layer, x, tokens.part(0, steps), tokens.part(0, 1))
 
 
-def with_teacher(layer: TeacherForcing, z: Value, words: Value, first: Value) -> Value:
-    """[W[words[n, t]], W[first[n]], z[n]] (N, T, 2 E + K) of words (N, T) and first words (N, 1)."""
+def with_teacher(layer: TeacherForcing, z: Value, tokens: Value, first: Value) -> Value:
+    """[W[tokens[n, t]], W[first[n]], z[n]] (N, T, 2 E + K) of tokens (N, T) and first tokens (N, 1)."""
     table = z.graph.constant(layer.params["W"])
-    each = (words * 0).apply("Unsqueeze", [2])
+    each = (tokens * 0).apply("Unsqueeze", [2])
     same_for_all = (table.take(first), z.apply("Unsqueeze", [1]))
     repeated = [part + each.cast(z.dtype) for part in same_for_all]
-    return z.graph.concat([table.take(words), *repeated], axis=2)
+    return z.graph.concat([table.take(tokens), *repeated], axis=2)
 
 
 # ---------------------------------------------------------------- conditions

@@ -71,7 +71,7 @@ PAIRS = {
     "BatchNorm1d": batch_norm,
     "BatchNorm2d": batch_norm,
     "LayerNorm": Pair(LayerNorm),
-    "Embedding": Pair(Embedding, "n_words n_out", "num_embeddings embedding_dim"),
+    "Embedding": Pair(Embedding, "n_tokens n_out", "num_embeddings embedding_dim"),
     "MaxPool2d": Pair(MaxPool2d, *window),
     "AvgPool2d": Pair(AvgPool2d, *window),
     "Upsample": Pair(Upsample),

@@ -143,7 +143,7 @@ class Term(NamedTuple):
     value: float
 
 
-Part = Callable[[Number], Cell]  # the cell of an expression that has a sum of its own
+CellOf = Callable[[Number], Cell]  # the cell of an expression that has a sum of its own
 
 JOINED = {"add": " + ", "multiply": " · ", "divide": " / "}
 TIGHT = ("multiply", "divide", "square", "power")  # whose arguments want parentheses
@@ -157,7 +157,7 @@ FORMS = {
 }
 
 
-def terms(number: Any, part: Part) -> list[Term]:
+def terms(number: Any, part: CellOf) -> list[Term]:
     """What is added up to a Number or float."""
     found = []
     for product in products(number):
@@ -183,7 +183,7 @@ def products(number: Any) -> Iterator[Any]:
     yield number
 
 
-def written(number: Any, cells: list[Cell], part: Part, within: str | None = None) -> str:
+def written(number: Any, cells: list[Cell], part: CellOf, within: str | None = None) -> str:
     """A number as text, in which {0}, {1}, ... stand for cells; it stands `within` an operation, or None by itself."""
     if not isinstance(number, Number):
         return f"{number:.6g}"

@@ -15,7 +15,7 @@ from nanoae.training.costs import elements
 EVALUATION_ROWS = 2048
 # Images per forward: their windows take many times their memory, which each thread keeps.
 EVALUATION_IMAGES = 100
-# Numbers in the outputs of a forward: fewer rows where one is a whole line of scores over all words
+# Numbers in the outputs of a forward: fewer rows where one is a whole line of scores over all tokens
 EVALUATION_NUMBERS = 1 << 22
 
 
