@@ -64,11 +64,11 @@ def test_classes_by_their_former_names(old, new):
 
 
 def test_an_embedding_by_the_former_names_of_its_arguments():
-    with pytest.warns(FutureWarning, match="Embedding: n_words is called n_tokens now"):
+    with pytest.warns(FutureWarning, match="Embedding: n_words was renamed to n_tokens"):
         assert nanoae.Embedding(n_words=5, n_out=2).n_tokens == 5
     of_a_file = {"type": "Embedding", "n_words": 5, "n_out": 2}
     assert from_config(of_a_file).n_tokens == 5
-    with pytest.warns(FutureWarning, match="Embedding.n_words is called n_tokens now"):
+    with pytest.warns(FutureWarning, match="Embedding.n_words was renamed to n_tokens"):
         assert from_config(of_a_file).n_words == 5
 
 
