@@ -11,7 +11,7 @@ import numpy as np
 
 from nanoae.autoencoders.bottleneck import BOTTLENECKS
 from nanoae.autoencoders.corruption import CORRUPTIONS
-from nanoae.autoencoders.kinds import Auto, Flag, Maybe, Name, Configured, Whole, Widths
+from nanoae.autoencoders.kinds import Auto, Configured, Flag, Maybe, Name, Whole, Widths
 from nanoae.autoencoders.missing import FillMissing
 from nanoae.autoencoders.own_layers import LAYERS, copies
 from nanoae.autoencoders.parameters import estimator, parameter

@@ -16,7 +16,7 @@ import numpy as np
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.examples import Examples
-from nanoae.autoencoders.kinds import Auto, Flag, Maybe, OneOrMore, Configured, Rate, Whole, Widths
+from nanoae.autoencoders.kinds import Auto, Configured, Flag, Maybe, OneOrMore, Rate, Whole, Widths
 from nanoae.autoencoders.mirrored import ACTIVATION
 from nanoae.autoencoders.network_estimator import HISTORY, NetworkEstimator
 from nanoae.autoencoders.parameters import declared, estimator, parameter
