@@ -293,7 +293,7 @@ def test_without_the_extra_the_error_names_it(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     ("told", "message"),
-    [({"shape": (4, 5)}, r"expected a shape for the numbers of a row, \(16,\), got \(4, 5\)"),
+    [({"shape": (4, 5)}, r"expected a shape for the values of a row, \(16,\), got \(4, 5\)"),
      ({"labels": ["a"]}, "expected a label for each row")],
 )  # fmt: skip
 def test_what_tensorboard_cannot_draw_is_refused_before_the_training(told, message, tmp_path):

@@ -237,7 +237,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(stopped):
     content[len(content) // 2] ^= 4
     last.write_bytes(content)
     with pytest.warns(
-        UserWarning, match=f"{last.name}.*Going on from the one before, {first.name}"
+        UserWarning, match=f"{last.name}.*Resuming from the previous one, {first.name}"
     ):
         resumed = AE(**DENSE).fit(X, checkpoint_dir=stopped, resume=True)
     assert_same(resumed, whole)
@@ -335,7 +335,9 @@ def test_a_folder_that_vanishes_costs_no_training(tmp_path):
             (tmp_path / "gone").rename(tmp_path / "elsewhere")
 
     model = AE(**DENSE, callbacks=[vanish])
-    with pytest.warns(UserWarning, match="checkpoint could not be written.*gone.*None is there"):
+    with pytest.warns(
+        UserWarning, match="checkpoint could not be written.*gone.*No earlier one exists"
+    ):
         model.fit(X, checkpoint_dir=tmp_path / "gone")
     assert_same(model, AE(**DENSE).fit(X))
 

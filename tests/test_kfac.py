@@ -271,10 +271,10 @@ def test_settings_out_of_range(settings, message):
 
 def test_other_losses_and_layers_are_refused():
     with pytest.raises(
-        ValueError, match="KFAC: expected MSE, GaussianNLL or BCE, of a weight > 0, got L1"
+        ValueError, match="KFAC: expected MSE, GaussianNLL or BCE, with weight > 0, got L1"
     ):
         trainer(deep(), nanoae.L1())
-    with pytest.raises(ValueError, match=r"Linear layers alone, got BatchNorm.*Use Adam"):
+    with pytest.raises(ValueError, match=r"Linear layers only, got BatchNorm.*Use Adam"):
         trainer([nanoae.Linear(6), nanoae.BatchNorm()])
     network = nanoae.Sequential([nanoae.Linear(6)]).build(6)
     with pytest.raises(RuntimeError, match=r"expected nanoae\.training\.kfac\.KFACTrainer"):
@@ -296,7 +296,7 @@ def test_losses_of_layers_are_refused_before_anything_is_learned(settings):
 def test_frozen_layers_are_refused_and_none_frozen_is_not():
     settings = {"sizes": (4, 2), "optimizer": nanoae.KFAC(), "pretrain": False, "epochs": 1}
     nanoae.StackedRegressor(**settings, freeze=0).fit(X, X[:, 0])
-    with pytest.raises(ValueError, match="KFAC: expected all layers to learn"):
+    with pytest.raises(ValueError, match="KFAC: expected all layers to be trained"):
         nanoae.StackedRegressor(**settings, freeze=1).fit(X, X[:, 0])
 
 

@@ -1,1 +1,1 @@
-"""Training: the loop, its schedules and its progress."""
+"""Training: the loop, schedules, callbacks, checkpoints and multi-process training."""

@@ -1,7 +1,7 @@
-"""Callbacks: what may be done after each epoch. Any function of (trainer, row) is one, row = {"epoch": 1, "loss": ...};
-these are ready made. One that returns True stops the training.
+"""Callbacks: functions (trainer, row) called after each epoch, with row = {"epoch": 1, "loss": ...}. A callback that
+returns True stops the training.
 
-The rows of a pretraining have a "layer"; the callbacks that judge a loss leave them out.
+Rows of a pretraining also have a "layer"; callbacks that monitor a loss ignore them.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ COLUMNS = ("layer", "epoch", "loss", "val_loss", "learning_rate", "seconds")
 
 
 def learning_rate(trainer: Trainer) -> float:
-    """Of the last step, whatever schedule it follows."""
+    """Return the learning rate of the last step."""
     return trainer.updates.rate_at(max(1, trainer.optimizer.t))
 
 
 class Monitor:
-    """The base of callbacks that watch a loss.
+    """Base of callbacks that monitor a loss.
 
     monitor   "val_loss", or "loss", which needs no validation data
 
-    best      the lowest so far; a training starts afresh at its epoch 1
+    best      the lowest loss so far; reset at epoch 1 of a training
     """
 
     def __init__(self, monitor: str = "val_loss"):
@@ -54,21 +54,21 @@ class Monitor:
             self.no_better(trainer)
 
     def start(self) -> None:
-        """A training begins."""
+        """Called when a training begins."""
 
     def better(self, trainer: Trainer) -> None:
-        """The loss is the lowest so far."""
+        """Called if the loss is the lowest so far."""
 
     def no_better(self, trainer: Trainer) -> None:
-        """The loss is not."""
+        """Called otherwise."""
 
 
 class BestCheckpoint(Monitor):
-    """Keeps the best model of a training in a file, which `nanoae.load` opens, from the epoch on in which it was found.
+    """Save the best model of a training to a file for `nanoae.load`, whenever a better one is found.
 
     >>> nanoae.Autoencoder(epochs=5, callbacks=[nanoae.BestCheckpoint("best.npz")]).fit(x, validation_data=x_test)
 
-    path      .npz; replaced, as a whole, where a better one comes
+    path      .npz; replaced atomically by each better model
     monitor   "val_loss" or "loss"
     """
 
@@ -82,16 +82,16 @@ class BestCheckpoint(Monitor):
                 "BestCheckpoint: expected the training of an estimator, got a Trainer by itself."
             )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that callbacks are not saved
+            warnings.simplefilter("ignore")  # the warning that callbacks are not saved
             trainer.model.save(self.path)
 
 
 class ReduceOnPlateau(Monitor):
-    """Multiplies the learning rate by `factor` where the loss has not fallen for `patience` epochs.
+    """Multiply the learning rate by `factor` if the loss has not decreased for `patience` epochs.
 
     factor    in (0, 1)
-    patience  epochs >= 1, counted anew after each cut
-    least     the learning rate stays above it, >= 0
+    patience  epochs >= 1, counted anew after each reduction
+    least     lower bound of the learning rate, >= 0
     monitor   "val_loss" or "loss"
     """
 
@@ -134,15 +134,15 @@ class ReduceOnPlateau(Monitor):
 
 
 class CSVLog:
-    """Writes a line per epoch to a file: layer (of a pretraining), epoch, loss, val_loss, learning_rate, seconds.
+    """Write one line per epoch to a CSV file: layer (in pretraining), epoch, loss, val_loss, learning_rate, seconds.
 
-    One object writes one file, which it begins anew, and adds a second training to it. A fit that is resumed goes on
-    with the lines that are there, up to those that it writes again.
+    Each object overwrites its file once and appends all its trainings to it. A resumed fit keeps the existing lines up
+    to those that it writes again.
     """
 
     def __init__(self, path: str | Path):
         self.path = path
-        self.begun = ""  # a text: a number would come back from a checkpoint
+        self.begun = ""  # text, since a checkpoint would restore a number
 
     def __call__(self, trainer: Trainer, row: dict[str, float]) -> None:
         values: dict[str, Any] = {**row, "learning_rate": learning_rate(trainer)}
@@ -157,12 +157,12 @@ class CSVLog:
             csv.writer(file).writerow(cells)
 
     def lines_before(self, cells: list[str]) -> list[list[str]]:
-        """Those in the file from before this one, which a run that was killed may have written, too."""
+        """Return the lines in the file before this one, which a killed run may already have written."""
         if not Path(self.path).exists():
             return []
         with open(self.path, encoding="utf-8", newline="") as file:
             whole = [line for line in csv.reader(file) if len(line) == len(COLUMNS)]
-        lines = whole[1:]  # behind the header
+        lines = whole[1:]  # after the header
         layer, epoch = cells[:2]
         before = [layer, str(int(epoch) - 1)]
         if lines and lines[-1][:2] == before:

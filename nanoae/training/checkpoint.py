@@ -1,13 +1,12 @@
-"""Checkpoints: all that a fit needs to go on from where it was stopped, with the very weights it would have had.
+"""Checkpoints: the state that a fit needs to resume after a stop, with exactly the weights it would have had.
 
-A fit is one training or several, one after the other: of each layer of a stacked autoencoder and then of the whole, of
-each autoencoder of a detector. Whatever else it does follows from its arguments. So a checkpoint holds what the
-finished trainings ended with and the whole state of the one under way, and to go on is to do everything again, but for
-the trainings: the finished ones are looked up, the last one is entered where it was left. Nothing here asks what kind
-of model it is.
+A fit consists of one or more trainings: of each layer of a stacked autoencoder and then of the whole, or of each
+autoencoder of a detector. Everything else follows from its arguments. So a checkpoint holds the final weights of
+finished trainings and the full state of the current one. A resumed fit repeats everything except the trainings:
+finished ones are looked up, and the last one continues where it was left. This works for any kind of model.
 
-file      checkpoint-NUMBER.npz, a zip of arrays as a model file is, with a checksum of each; no pickle
-header    {"format": 1, "nanoae": its version, "model": whose fit it is, "trainings": [{...}, ...], ...}, as JSON
+file      checkpoint-NUMBER.npz, a zip of arrays like a model file, with a checksum of each; no pickle
+header    {"format": 1, "nanoae": version, "model": config of the estimator, "trainings": [{...}, ...], ...}, as JSON
 arrays    "0.network.0", "0.optimizer.1", ...: the training's number and the array's name in `Trainer.arrays`
 """
 
@@ -38,23 +37,23 @@ from nanoae.whole_file import whole_file
 if TYPE_CHECKING:
     from nanoae.training.loop import Trainer
 
-KEPT = 2  # files: should the last one be damaged, there is the one before
+KEPT = 2  # number of files kept, in case the last one is damaged
 NAME = re.compile(r"checkpoint-(\d{8,})\.npz")
-# The share of the time that checkpoints may take, and the seconds that they may take in any case
+# Fraction of the training time that checkpoints may take, and the seconds that are always allowed
 SHARE, FREE = 0.02, 1.0
 
-Stage = tuple[Facts, Arrays]  # how a training stands, or stood at its end
+Stage = tuple[Facts, Arrays]  # current or final state of a training
 
 
 class Checkpoints(Configurable):
-    """The checkpoints of one fit, in a folder of their own; `fit(checkpoint_dir=...)` takes one, or the folder's path.
+    """The checkpoints of one fit, in their own folder; `fit(checkpoint_dir=...)` takes this object or a folder's path.
 
-    One is written after each epoch, by a thread beside the training; of those that come while it is busy the last one
-    is, and some are left out where all of them would take more than 2 % of a long training. The last two are kept.
+    A background thread writes one after each epoch. While it is busy only the latest is kept for writing, and in long
+    trainings some are skipped so that they take at most 2 % of the time. The last two files are kept.
 
-    steps, minutes   write one after so many, too, within an epoch
+    steps, minutes   also write one within an epoch, after this many steps or minutes
 
-    A file that cannot be written is no reason to stop: a warning says so, once for each reason, and at the end again.
+    If a file cannot be written, training continues with a warning, once per reason and again at the end.
     """
 
     bounds: ClassVar = {"steps": "[1, inf)", "minutes": "(0, inf)"}
@@ -65,7 +64,7 @@ class Checkpoints(Configurable):
         if not isinstance(folder, (str, os.PathLike)) or not os.fspath(folder):
             raise ValueError(
                 f"Checkpoints: expected the path of a folder, got {folder!r:.60}. "
-                'fit(checkpoint_dir="runs/mine") makes it where it is not there.'
+                'fit(checkpoint_dir="runs/mine") creates it if necessary.'
             )
         if steps is not None and steps % 1:
             raise ValueError(f"Checkpoints: expected steps, a whole number, got {steps!r}.")
@@ -78,11 +77,12 @@ class Checkpoints(Configurable):
 
     @contextmanager
     def opened(self, model: Any, resume: bool) -> Iterator[Checkpoints]:
-        """Ready for the fit of `model`; with `resume` it goes on from the last file, where there is one.
+        """Open the folder for the fit of `model`; with `resume` continue from the last file, if there is one.
 
-        ValueError for files of another fit, or with none to be resumed; OSError where the folder cannot be written.
+        Raises ValueError if there are files but no `resume`, or if they are from another fit; OSError if the folder is
+        not writable.
         """
-        from concurrent.futures import ThreadPoolExecutor  # here: `import nanoae` would pay for it
+        from concurrent.futures import ThreadPoolExecutor  # keeps `import nanoae` fast
 
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -93,12 +93,12 @@ class Checkpoints(Configurable):
             there = files(self.folder)
             if there and not resume:
                 raise ValueError(
-                    f"{self.folder}: expected no checkpoints of an earlier fit, got {len(there)}. Go on from them with "
+                    f"{self.folder}: expected no checkpoints of an earlier fit, got {len(there)}. Resume them with "
                     "resume=True, or choose another checkpoint_dir."
                 )
             self.model = comparable(model)
-            self.trainings: list[Stage] = []  # begun so far
-            self.found: list[Stage] = []  # begun, says the file that was read
+            self.trainings: list[Stage] = []  # trainings begun so far
+            self.found: list[Stage] = []  # trainings begun according to the file
             self.seed: Any = None
             self.number = there[0][0] if there else 0
             self.good: list[Path] = []
@@ -120,7 +120,7 @@ class Checkpoints(Configurable):
 
     @property
     def resumed(self) -> bool:
-        """Whether the fit goes on from what is in the folder."""
+        """True if the fit resumes from a file in the folder."""
         return bool(self.found)
 
     def read_latest(self) -> None:
@@ -136,27 +136,27 @@ class Checkpoints(Configurable):
         self.good = [path]
 
     def entropy(self, drawn: Any) -> Any:
-        """What everything random of this fit follows from: `drawn`, or what was drawn when it first began."""
+        """Return the seed of the fit: `drawn`, or the one drawn when the fit first began."""
         self.seed = drawn if self.seed is None else self.seed
         return self.seed
 
     # ---------------------------------------------------------------- a training
 
     def begin(self, trainer: Trainer, *data: Any) -> None:
-        """The next training of the fit: `trainer` is brought to where it was, if it was begun before."""
+        """Begin the next training of the fit; restore `trainer` to its saved state if it was begun before."""
         identity = {
             **comparable(state.identity(trainer)),
             "data": fingerprint(trainer.ops, (*data, trainer.weights)),
         }
         number = len(self.trainings)
-        if number:  # the one before has ended, and nobody trains that network any more
+        if number:  # the previous training has ended: keep its weights only
             facts, arrays = self.trainings[-1]
             weights = {name: a for name, a in arrays.items() if name.startswith("network.")}
             self.trainings[-1] = facts, weights
         if number >= len(self.found):
             self.trainings.append(({"training": identity}, {}))
             self.save(trainer, wait=True)
-            if self.failure is not None and number == 0:  # better now than after hours
+            if self.failure is not None and number == 0:  # fail now rather than after hours
                 raise self.failure
             return
         facts, arrays = self.found[number]
@@ -170,7 +170,7 @@ class Checkpoints(Configurable):
             ) from error
 
     def due(self, steps: int) -> bool:
-        """Whether one is wished for now, so many steps into an epoch."""
+        """Return True if a checkpoint is due after this many steps of an epoch."""
         if self.steps is not None and steps % self.steps == 0:
             return True
         if self.minutes is None:
@@ -179,7 +179,7 @@ class Checkpoints(Configurable):
         return elapsed >= 60 * self.minutes
 
     def save(self, trainer: Trainer, wait: bool = False, asked: bool = False) -> None:
-        """Have how things stand now written; if nobody has `asked` for it, nor waits, only where that costs little."""
+        """Write the present state in the background. Unless `asked` or `wait`, skip it if checkpoints took too long."""
         self.report()
         self.saved = time.perf_counter()
         started = time.thread_time()
@@ -192,7 +192,7 @@ class Checkpoints(Configurable):
         facts = {"training": begun["training"], **facts}
         self.trainings[-1] = facts, arrays
         if self.waiting is not None:
-            self.waiting.cancel()  # an older one that was not yet begun
+            self.waiting.cancel()  # an older one that has not started
         self.waiting = self.writer.submit(self.try_to_write, list(self.trainings))
         self.spent += time.thread_time() - started
         if wait:
@@ -201,7 +201,7 @@ class Checkpoints(Configurable):
     # ---------------------------------------------------------------- files
 
     def try_to_write(self, trainings: list[Stage]) -> None:
-        """What the thread does."""
+        """Write a checkpoint in the background thread; store an OSError in `failure`."""
         started = time.thread_time()
         try:
             self.write(trainings)
@@ -232,29 +232,29 @@ class Checkpoints(Configurable):
                 old.unlink()
 
     def report(self, when: str = "") -> None:
-        """A warning of what could not be written; only once if the same thing happens again and again."""
+        """Warn about a failed write, but only once per reason unless `when` is given."""
         if self.failure is None or (str(self.failure) == self.reported and not when):
             return
         self.reported = str(self.failure)
         there = [*filter(os.path.exists, self.good)]
-        safe = f"The last one that was is {there[-1]}" if there else "None is there"
+        safe = f"The last one written is {there[-1]}" if there else "No earlier one exists"
         warnings.warn(
-            f"{when}a checkpoint could not be written: {self.failure}. {safe}; the training goes on",
+            f"{when}a checkpoint could not be written: {self.failure}. {safe}; training continues",
             stacklevel=3,
         )
 
 
 def files(folder: Path) -> list[tuple[int, Path]]:
-    """(number, path) of the checkpoints in a folder, the last one first."""
+    """Return (number, path) of the checkpoints in a folder, latest first."""
     found = [(NAME.fullmatch(path.name), path) for path in folder.iterdir()]
     numbered = [(int(match[1]), path) for match, path in found if match]
     return sorted(numbered, reverse=True)
 
 
 def latest(folder: Path) -> tuple[Path, Facts, Arrays]:
-    """(its path, header, arrays) of the last whole checkpoint, with a warning where it is not the last one.
+    """Return (path, header, arrays) of the last valid checkpoint; warn if a later one is damaged.
 
-    FileNotFoundError where there is none; ValueError where none is whole.
+    Raises FileNotFoundError if there are none, ValueError if all are damaged.
     """
     damaged: ValueError | None = None
     for _, path in files(folder):
@@ -264,15 +264,15 @@ def latest(folder: Path) -> tuple[Path, Facts, Arrays]:
             damaged = damaged or error
             continue
         if damaged:
-            warnings.warn(f"{damaged} Going on from the one before, {path.name}.", stacklevel=3)
+            warnings.warn(f"{damaged} Resuming from the previous one, {path.name}.", stacklevel=3)
         return path, header, arrays
     wanted = "expected checkpoints to resume from, got none"
     raise damaged or FileNotFoundError(2, wanted, str(folder))
 
 
 def read(path: Path) -> tuple[Facts, Arrays]:
-    """(header, arrays) of a checkpoint; ValueError for what is none, is damaged, or of another format."""
-    with open_archive(path, limit=path.stat().st_size) as archive:  # whose arrays are not packed
+    """Return (header, arrays) of a checkpoint; ValueError if it is not one, is damaged, or has another format."""
+    with open_archive(path, limit=path.stat().st_size) as archive:  # its arrays are not compressed
         arrays = dict(archive)
     try:
         header = parse(bytes(arrays.pop("header")))

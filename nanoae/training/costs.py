@@ -1,10 +1,9 @@
-"""Costs: what each element of an output costs, before a loss takes their sum: for rows that count more or less, for the
-costs of single rows, and for targets with gaps.
+"""Costs: the loss of each element, before the sum: for sample weights, losses of single rows, and missing targets.
 
-A loss of one's own says two things about that, if it can:
+A loss of your own can define two attributes for this:
 
-elements   a method of (y, t): what each element costs, in y's shape
-neutral    (y, t) that cost nothing, two numbers
+elements   a method of (y, t) that returns the loss of each element, in the shape of y
+neutral    a pair of numbers (y, t) with loss 0
 """
 
 from __future__ import annotations
@@ -37,13 +36,14 @@ ELEMENTS: dict[type, Any] = {
     SoftmaxCrossEntropy: softmax_cross_entropy,
 }
 NEUTRAL: dict[type, Any] = {kind: (0.0, 0.0) for kind in (MSE, L1, Huber)} | {
-    BCE: (1e3, 1.0),  # where softplus(-z) is 0, however it is computed
+    BCE: (1e3, 1.0),  # softplus(-z) underflows to 0 there in every implementation
     GaussianNLL: None,
 }
 
 
 def found(loss: Loss, name: str, known: dict[type, Any]) -> Any:
-    """What the class of a loss has of this name, or what is known of it, whichever is nearer to it; else None."""
+    """Return the attribute `name` of the loss's class, or the `known` value of a class, whichever comes first in the
+    MRO; else None."""
     for kind in type(loss).__mro__:
         if name in vars(kind):
             return vars(kind)[name]
@@ -57,12 +57,12 @@ def has_elements(loss: Loss) -> bool:
 
 
 def elements(loss: Loss, y: Array, t: Array) -> Array:
-    """What each element costs, in y's shape, or a column or a target of it."""
+    """Return the loss of each element, in the shape of y, or of each column or target."""
     if not has_elements(loss):
         raise loss.mistake("a method elements(y, t)", "none")
     return found(loss, "elements", ELEMENTS)(loss, y, t)
 
 
 def neutral(loss: Loss) -> Any:
-    """(y, t) that cost nothing, or None."""
+    """Return a pair (y, t) with loss 0, or None."""
     return found(loss, "neutral", NEUTRAL)

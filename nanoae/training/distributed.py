@@ -1,19 +1,19 @@
-"""Distributed: a trainer on each rank of a process group, all of which train one network.
+"""Distributed: data-parallel training of one network by the ranks of a process group.
 
-Every rank has the same network and the same order of the rows. Of each batch it takes its shard, computes the gradient
-of the mean over its own rows, and sums n_r / N times that over all ranks, in place, in the one flat array that there
-is: what comes out is the gradient of the mean over the whole batch, which one process would have had. Then each rank
-takes the same step, or on one machine, where theta is shared (shared_updates.py), a part of it. So P ranks are one
-process, only faster; nothing but the order of some sums differs.
+Every rank has the same network and the same order of the rows. It computes the gradient of the mean over its shard of
+each batch; n_r / N times these are summed over all ranks, in place, in the single flat gradient array. The result is
+the gradient of the mean over the whole batch, as in a single process. Then every rank takes the same step, or on one
+machine, where theta is shared (shared_updates.py), a part of it. So P ranks behave like one process, only faster:
+results differ only in the order of some sums.
 
-Of a file that does not fit in memory a rank reads its own rows of each epoch; what goes over all rows before, to check
-and to scale them, each rank does for itself, as it decodes what cannot be read in any order, Parquet and text, once.
+If a file does not fit in memory, a rank reads only its own rows in each epoch. Passes over all rows before training, to
+check and to scale them, are done by every rank, and so is decoding, once, of Parquet and text, without random access.
 
-The sum of a layer's gradients travels while backward is at the layers before it.
+The all-reduce of a layer's gradients overlaps with the backward of earlier layers.
 
-Where a gradient is nearly 0, Adam divides it by little more than eps = 1e-8: of float64's rounding, 1e-16, it makes
-1e-8 of a step. Losses of small networks agree to 1e-15; those of a convolutional one with many such gradients have
-been 1e-10 apart after two epochs, as they are by one process with and without kernels, and 3e-15 with SGD.
+If a gradient is nearly 0, Adam divides it by little more than eps = 1e-8, which turns float64's rounding, 1e-16, into
+1e-8 of a step. Losses of small networks agree to 1e-15; those of a convolutional network with many such gradients were
+1e-10 apart after two epochs, as are those of one process with and without kernels, and 3e-15 with SGD.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ from nanoae.training.sameness import comparable, fingerprint
 from nanoae.training.shared_updates import SharedUpdates
 from nanoae.training.whole_batch import SynchronisedBatchNorm, whole_batch
 
-CHUNKS = 8  # that a gradient travels in
-LEAST_CHUNK = 1 << 14  # numbers
-SAMPLED_ROWS = 64  # of the data, that all ranks have to have alike
+CHUNKS = 8  # number of chunks in which a gradient is reduced
+LEAST_CHUNK = 1 << 14  # minimum size of a chunk
+SAMPLED_ROWS = 64  # number of rows compared between ranks
 
 
 class DistributedTrainer(Trainer):
-    """A Trainer on one rank: same arguments, and the group. ValueError for layers that cannot be trained like this."""
+    """A Trainer on one rank: same arguments, and the group. ValueError for layers that cannot be distributed."""
 
     late = True
     shared: SharedUpdates | None = None
-    whole_gradient = False  # whether an update needs all of it
+    whole_gradient = False  # True if an update needs the whole gradient
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class DistributedTrainer(Trainer):
             if getattr(layer, "momenta", None) or isinstance(nested, BatchNorm):
                 got = f"{group.size} ranks of MPI, which cannot train it together"
                 hint = "Start it without mpiexec."
-                raise ValueError(f"{layer}: expected a process by itself, got {got}. {hint}")
+                raise ValueError(f"{layer}: expected a single process, got {got}. {hint}")
         self.verbose = self.verbose and group.rank == 0
         self.ops = whole_batch(network.ops, group)
         layers = [
@@ -80,7 +80,7 @@ class DistributedTrainer(Trainer):
             self.fast = fusion.fuse(network, layers)
 
     def repeatable(self) -> bool:
-        """Whether all ranks may: a sum over them is a primitive, which a callback of rank 0 may have made another."""
+        """Return True if all ranks can record steps; they must agree, since a callback may have changed rank 0."""
         recorded = self.ops.repeats == "primitives" and super().repeatable()
         return all(self.group.gather(recorded))
 
@@ -96,19 +96,19 @@ class DistributedTrainer(Trainer):
 
     @property
     def times(self) -> float:
-        """Of a loss that is a sum over rows: over all, as if it were the mean of sums over as many as there are."""
+        """Factor N / n_r of a loss that sums over rows, so that the weighted mean over ranks gives the sum; else 1."""
         shard = self.group.shard
         return shard.rows / (shard.stop - shard.start) if self.loss.reduction == "sum" else 1.0
 
     def gradient(self, x: Array, t: Array) -> Array:
-        """The same, but no rank waits for the others before backward: the sum of their losses is looked at after it."""
+        """As in Trainer, but without waiting for other ranks before backward: the summed loss is checked after it."""
         loss = self.batch_loss(self.fast.forward(x, train=True), t)
         self.backward(self.loss.backward())
         divergence.check_loss(self, loss)
         return loss
 
     def batch_loss(self, y: Array, t: Array) -> Array:
-        """That of the whole batch, once backward is done."""
+        """Return the loss of the whole batch; its value is valid after backward."""
         ops = self.network.ops
         loss = ops.call(operator.mul, self.loss.forward(y, t), self.times)
         loss = ops.call(operator.add, loss, self.network.penalty())
@@ -118,8 +118,8 @@ class DistributedTrainer(Trainer):
         return mean.reshape(())
 
     def backward(self, dy: Array | None) -> None:
-        """The network's backward, a layer at a time: what the layers from here to the last one have left in `grad` is
-        sent on its way where it is enough, while backward is at those before."""
+        """Run backward layer by layer. As soon as the finished layers fill a chunk of `grad`, start its all-reduce,
+        which overlaps with the backward of earlier layers."""
         ops = self.network.ops
         if self.times != 1.0:
             ops.scale_inplace(dy, self.times)
@@ -142,7 +142,7 @@ class DistributedTrainer(Trainer):
             ops.call(self.shared.gather, self.network.grad)
 
     def send(self, chunk: slice) -> None:
-        """Begin to make a chunk of the gradient that of the whole batch."""
+        """Start to reduce a chunk of the gradient to that of the whole batch."""
         if self.shared:
             self.shared.start_mean(chunk)
         else:
@@ -150,9 +150,9 @@ class DistributedTrainer(Trainer):
 
     @contextmanager
     def of_whole_batches(self) -> Iterator[None]:
-        """In the block the layers and the loss draw noise, and count targets, for the whole batch."""
+        """Within the block, layers and loss draw noise and count targets for the whole batch."""
         parts: list[Any] = [*self.fast.layers, self.loss]
-        for part in parts:  # which grows meanwhile: a loss may be around another one
+        for part in parts:  # the list grows: a loss may wrap another one
             if hasattr(part, "inner"):
                 parts.append(part.inner)
         for part in parts:
@@ -178,10 +178,10 @@ class DistributedTrainer(Trainer):
         return mean
 
     def agree(self, *data: Array | None) -> None:
-        """Begin with what rank 0 has, once it is known that all ranks mean the same."""
+        """Check that all ranks have the same network, settings and rows, then start from the state of rank 0."""
         samples = [sample(self.network.ops, x) for x in data]
         mine = [comparable(state.identity(self)), samples]
-        hint = "Give random_state a number, and each rank the same rows and settings: it takes its own share."
+        hint = "Set random_state to a number, and pass the same rows and settings to each rank: it takes its own shard."
         self.check_alike("the same network, settings and rows", mine, hint)
         facts, arrays = self.group.broadcast(state.take(self) if self.group.rank == 0 else None)
         if self.group.rank:
@@ -189,17 +189,17 @@ class DistributedTrainer(Trainer):
         k = 1 + len(self.optimizer.moments)
         shape = (k + self.group.size, len(self.network.theta))
         memory = self.network.ops.shared_memory(self.group.sums, shape, self.network.dtype)
-        if memory is not None and self.shared is None:  # recorded steps have its address
+        if memory is not None and self.shared is None:  # recorded steps hold its address
             self.updates = self.shared = SharedUpdates(self.updates, self.group, memory)
         self.agreed = True
 
     def check_alike(self, what: str, own: Any, hint: str) -> None:
-        """ValueError, on every rank, where `own` is not the same on all of them."""
+        """Raise ValueError on every rank if `own` differs between ranks."""
         found = self.group.gather(own)
         other = [rank for rank, theirs in enumerate(found) if theirs != found[0]]
         if other:
             raise ValueError(
-                f"training on {self.group.size} ranks: expected {what} on all, got others on rank "
+                f"training on {self.group.size} ranks: expected {what} on all, got different ones on rank "
                 f"{', '.join(map(str, other[:8]))} than on rank 0. {hint}"
             )
 
@@ -210,7 +210,7 @@ class DistributedTrainer(Trainer):
             try:
                 return super().fit(*data, **settings)
             except NotFiniteError:
-                # All ranks have met it; rank 0 may have a checkpoint from before.
+                # All ranks raise it; rank 0 may have an earlier checkpoint.
                 self.recovered = self.group.broadcast(self.recovered)
                 self.network.set_state(self.group.broadcast(self.network.state()))
                 raise
@@ -220,11 +220,11 @@ class DistributedTrainer(Trainer):
         self.agree(*data)
 
     def stop_early(self, val_loss: float | None) -> bool:
-        """By rank 0's: other machines may round in other ways."""
+        """Decide by rank 0's loss, since other machines may round differently."""
         return super().stop_early(self.group.broadcast(val_loss))
 
     def call_back(self, row: dict[str, float]) -> bool:
-        """Rank 0's callbacks decide, and may set the learning rate."""
+        """Call the callbacks on rank 0, which may stop the training and set the learning rate of all ranks."""
         stopped: bool = self.group.rank == 0 and super().call_back(row)
         stopped, lr = self.group.broadcast(
             (stopped, None if callable(self.optimizer.lr) else self.optimizer.lr)
@@ -234,7 +234,7 @@ class DistributedTrainer(Trainer):
         return stopped
 
     def until_due(self, done: int) -> int:
-        """Rank 0 knows: it alone has checkpoints."""
+        """Return the value of rank 0, which alone has checkpoints."""
         return int(self.group.broadcast(super().until_due(done)))
 
     def check_stop(self) -> None:
@@ -243,7 +243,7 @@ class DistributedTrainer(Trainer):
 
 
 class DistributedKFACTrainer(DistributedTrainer, KFACTrainer):
-    """The same with K-FAC: the factors of the Fisher matrix are means over the whole batch, too."""
+    """A DistributedTrainer with K-FAC, with factors of the Fisher matrix averaged over the whole batch."""
 
     whole_gradient = True
 
@@ -262,18 +262,18 @@ class DistributedKFACTrainer(DistributedTrainer, KFACTrainer):
 
 
 def own_grads(layer: Layer) -> list[Array]:
-    """The gradients that a layer of a fused network leaves."""
+    """Return the gradients of a layer in a fused network."""
     inner = getattr(layer, "layer", layer)
     grads = getattr(inner, "grads", {})
     return list(grads.values())
 
 
 def sample(ops: Ops, x: Any) -> Any:
-    """What is to be the same of a table on all ranks, at little cost: its shape, and some rows."""
+    """Return a cheap identity of a table for comparison between ranks: its shape and a fingerprint of some rows."""
     if x is None:
         return None
     host = getattr(x, "host", x)
-    rows: Any = slice(SAMPLED_ROWS)  # of a file, where those that lie together are read at once
+    rows: Any = slice(SAMPLED_ROWS)  # for files, adjacent rows, which are read at once
     if isinstance(host, np.ndarray):
         rows = np.linspace(0, len(x) - 1, SAMPLED_ROWS).astype(int)
     return x.shape, fingerprint(ops, (host[rows],))

@@ -1,4 +1,4 @@
-"""Divergence: what to do when a loss, a gradient or a weight is NaN or infinite."""
+"""Divergence: handling of NaN and infinity in losses, gradients and weights."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from nanoae.training import state
 if TYPE_CHECKING:
     from nanoae.training.loop import Trainer
 
-LEAST_SCALE = 2.0**-10  # how far the learning rate is halved before training gives up
+LEAST_SCALE = 2.0**-10  # training gives up below this fraction of the learning rate
 CHECK_EVERY = 128  # steps
 
 
 class NotFiniteError(FloatingPointError):
-    """Training met a NaN or an infinity. The message says where, and what to try.
+    """Raised if training produces NaN or infinity. The message says where, and what to try.
 
     model   the estimator with the best weights so far, or None if none were kept
     """
@@ -28,12 +28,12 @@ class NotFiniteError(FloatingPointError):
 
 
 def stop(trainer: Trainer, loss: float, too_large: str = "") -> None:
-    """Raise NotFiniteError. It is called before a step's update, which may not be the step that went wrong.
+    """Raise NotFiniteError. Called before the update of a step, which need not be the step at fault.
 
-    too_large   in words, the gradient whose square overflowed
+    too_large   description of the gradient whose square overflowed
     """
     if trainer.late and not math.isfinite(loss):
-        trainer.network.grad[...] = 0  # a gradient of that loss, which tells nothing
+        trainer.network.grad[...] = 0  # the gradient of a loss that is not finite
     culprit, in_backward = trainer.network.first_not_finite()
     if math.isfinite(loss) and culprit.startswith("no layer"):
         culprit = "no layer, but the sum of the weights' squares"
@@ -46,7 +46,7 @@ def stop(trainer: Trainer, loss: float, too_large: str = "") -> None:
         t = trainer.optimizer.t
         done = int(t) - trainer.begun
         if not isinstance(t, int):
-            done -= 1  # on the device t counts a step as it begins
+            done -= 1  # on the device, t is incremented when a step begins
         step = done if in_backward else done + 1
         where += f", step {step}" if step else ""
     raise NotFiniteError(
@@ -56,7 +56,7 @@ def stop(trainer: Trainer, loss: float, too_large: str = "") -> None:
 
 
 def last_loss(trainer: Trainer) -> str:
-    """The last finite loss, in words: this epoch's so far, or an earlier epoch's."""
+    """Describe the last finite loss: this epoch's so far, or an earlier epoch's."""
     done = trainer.at.step
     rows = done * trainer.batch_size
     so_far = float(trainer.total) / rows if done else math.nan
@@ -66,7 +66,7 @@ def last_loss(trainer: Trainer) -> str:
 
 
 def check_loss(trainer: Trainer, loss: Array) -> None:
-    """Raise NotFiniteError if a step's loss is not finite, where reading it is free."""
+    """Raise NotFiniteError if a step's loss is not finite, unless reading it would stall the device."""
     value = trainer.ops.peek(loss)
     if value is not None and not math.isfinite(value):
         stop(trainer, value)
@@ -76,20 +76,20 @@ def check(trainer: Trainer, loss: float) -> None:
     """Raise NotFiniteError if an epoch's loss or the weights after it are not finite; the host reads one number."""
     health = trainer.ops.sum_squares(trainer.network.theta)
     for moment in filter(len, trainer.optimizer.moments[1:]):
-        health = health + 0 * moment.max()  # NaN where that is infinite
+        health = health + 0 * moment.max()  # NaN if that is infinite
     if not math.isfinite(loss) or not math.isfinite(float(health)):
         check_moments(trainer)
         stop(trainer, loss)
 
 
 def until_check(t: int) -> int:
-    """Steps from step t to the next one after which moments are looked at: soon at first, then every CHECK_EVERY."""
+    """Return the number of steps from step t to the next check of the moments: at powers of 2 and every CHECK_EVERY."""
     power = (1 << t.bit_length()) - t
     return min(power, CHECK_EVERY - t % CHECK_EVERY)
 
 
 def check_now_and_then(trainer: Trainer) -> None:
-    """`check_moments` after such a step, where reading them is free."""
+    """Call `check_moments` if it is due, unless reading the moments would stall the device."""
     t = trainer.optimizer.t
     if until_check(t - 1) == 1 and trainer.ops.peek(0.0) is not None:
         check_moments(trainer)
@@ -109,7 +109,7 @@ def check_moments(trainer: Trainer) -> None:
 
 
 def epoch_or_again(trainer: Trainer, x: Array, t: Array | None, scale: float) -> float:
-    """`Trainer.epoch`. If it diverges and on_divergence="restore", repeat it at half the learning rate."""
+    """Run `Trainer.epoch`. If it diverges and on_divergence="restore", repeat it with half the learning rate."""
     while True:
         if trainer.on_divergence == "restore" and not trainer.entered[0]:
             trainer.good = state.take(trainer)

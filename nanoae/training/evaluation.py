@@ -1,4 +1,4 @@
-"""Evaluation: the mean loss over a table, a block of rows at a time, nothing learned."""
+"""Evaluation: the mean loss over a table, computed in blocks of rows."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from nanoae.training.costs import elements
 
 # Rows per forward outside training: large enough for BLAS, small enough to stay in cache
 EVALUATION_ROWS = 2048
-# Images per forward: their windows take many times their memory, which each thread keeps.
+# Images per forward: im2col takes many times their memory, and each thread keeps it
 EVALUATION_IMAGES = 100
 # Numbers in the outputs of a forward: fewer rows where one is a whole line of scores over all tokens
 EVALUATION_NUMBERS = 1 << 22
 
 
 def rows_at_a_time(network: Sequential) -> int:
-    """Rows per forward outside training."""
+    """Return the number of rows per forward outside training."""
     images = any(len(layer.in_shape) == 3 for layer in network.layers)
     most = EVALUATION_IMAGES if images else EVALUATION_ROWS
     return min(most, max(1, EVALUATION_NUMBERS // math.prod(network.output_shape)))
@@ -35,12 +35,12 @@ def evaluate(
     batch_size: int = 256,
     weights: np.ndarray | None = None,
 ) -> float:
-    """The mean loss over x (N, ...), nothing learned and no noise drawn. t and scale as in `Trainer.epoch`.
+    """Return the mean loss over x (N, ...) without noise. t and scale as in `Trainer.epoch`.
 
-    A loss that sums over a batch takes batches of `batch_size`, that of the training: else the two compare apples to
-    heaps of them.
+    A loss that sums over a batch is evaluated in batches of `batch_size`, that of the training, so that the values are
+    comparable.
 
-    weights   how much each row counts (N,), on the host; None: all alike
+    weights   weights of the rows (N,), on the host; None: all equal
     """
     sums = loss.reduction == "sum"
     rows = batch_size if sums and weights is None else rows_at_a_time(network)
@@ -62,10 +62,10 @@ def evaluate(
             total += float(w @ np.nansum(costs, axis=1, dtype=np.float64))
             known += float(w @ present.sum(axis=1))
         else:
-            return math.nan  # which is not unknown
+            return math.nan  # NaN in y is not a missing target
     if weights is None:
         return float(total) / len(x)
-    # A "mean" is over what is known of the rows.
+    # "mean" averages over known targets
     over = {
         "mean": known,
         "batch": float(weights.sum()),

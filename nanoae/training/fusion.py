@@ -1,6 +1,6 @@
-"""Fusion: a built network rewritten into fewer passes over memory, with the same parameters and the same results.
+"""Fusion: rewrites a built network into fewer passes over memory, with the same parameters and results.
 
-The plain layers stay as they are; `fuse(network)` is what the training loop runs, unless told fuse=False.
+The plain layers stay unchanged; the training loop runs `fuse(network)` unless fuse=False.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from nanoae.engine.norm import BatchNorm
 
 
 class InPlace(Layer):
-    """A layer and the activation behind it, in one buffer:  y = f(layer(x)).
+    """A layer and the following activation in one buffer:  y = f(layer(x)).
 
-    f overwrites the layer's own output, which that layer does not need again (a Linear's backward needs its input), and
-    backward overwrites dy, which is a buffer of the layer above.
+    f overwrites the layer's output, which its backward does not need (a Linear's backward needs its input), and
+    backward overwrites dy, a buffer of the next layer.
     """
 
     def __init__(self, layer: Layer, activation: Elementwise):
@@ -43,8 +43,8 @@ class InPlace(Layer):
 
 
 class LinearActivation(InPlace):
-    """y = f(x W + b) of a Linear, where a device may add the bias and apply f in one pass over memory, and likewise
-    make dz = dy · f'(z) and db = Σ_n dz[n]."""
+    """y = f(x W + b) of a Linear. A device may add the bias and apply f in one pass over memory, and likewise compute
+    dz = dy · f'(z) and db = Σ_n dz[n]."""
 
     layer: Linear
 
@@ -55,7 +55,7 @@ class LinearActivation(InPlace):
 
     @property
     def a(self) -> tuple[float, ...]:
-        """The parameters of f, as they are now: a callback may change them."""
+        """The present parameters of f, which a callback may change."""
         return getattr(self.activation, "settings", ())
 
     def forward(self, x: Array, train: bool = False) -> Array:
@@ -68,7 +68,7 @@ class LinearActivation(InPlace):
         return y
 
     def apply(self, x: Array, y: Array, z: Array | None = None) -> Array:
-        """y = f(x W + b); z as `affine_activation` has it."""
+        """y = f(x W + b); z as in `affine_activation`."""
         linear = self.layer
         linear.check_input(x)
         W, b = linear.params.values()
@@ -97,12 +97,12 @@ class LinearActivation(InPlace):
         return repr(self.layer) if self.f == "identity" else super().__repr__()
 
 
-# Layers whose backward does not look at their y
+# Layers whose backward does not use their output
 NEED_NO_OUTPUT = (Linear, TiedLinear, Convolution, BatchNorm)
 
 
 def has_methods(part: object) -> bool:
-    """Whether an object has a method of its own in place of its class's: then it is called as it comes."""
+    """Return True if an instance overrides a method of its class; such parts are not fused or recorded."""
     own = methods(type(part))  # type: ignore[arg-type]
     return not own.isdisjoint(vars(part))
 
@@ -117,8 +117,8 @@ def is_plain_linear(layer: Layer | None) -> TypeGuard[Linear]:
 
 
 def fuse(network: Sequential, layers: list[Layer] | None = None) -> Sequential:
-    """`network`, or these layers of it, with every activation behind one of NEED_NO_OUTPUT in place, and every Linear
-    as a LinearActivation; theta, grad and all views are shared."""
+    """Return `network`, or a network of these layers of it, with every activation after one of NEED_NO_OUTPUT in place
+    and every Linear as a LinearActivation; theta, grad and all views are shared."""
     fused: list[Layer] = []
     for layer in network.layers if layers is None else layers:
         before = fused[-1] if fused else None

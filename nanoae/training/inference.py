@@ -1,7 +1,7 @@
-"""Inference: layers of a network on rows, outside training, for any number of threads.
+"""Inference: runs layers of a network on rows outside training, in any number of threads.
 
-What is done to a few rows takes less time than Python takes to call the layers. So it is recorded, as a training step
-is (backend/recorded.py), for some numbers of rows and each thread, and done again from there.
+For a few rows the computation takes less time than Python's calls of the layers. So it is recorded like a training
+step (backend/recorded.py), per thread and number of rows, and replayed from there.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from nanoae.engine.losses import BCE, Loss
 from nanoae.engine.network import Sequential
 from nanoae.training.fusion import LinearActivation, fuse, has_methods, is_plain_linear
 
-MOST = 128  # recordings of a thread, each for another number of rows: beyond that it starts afresh
-# Settings that are all there is to know of a layer; what some hold may change.
+MOST = (
+    128  # maximum number of recordings per thread, one per number of rows; then all are discarded
+)
+# Types of settings that fully describe a layer; the contents of CHANGING ones may change.
 CHANGING = (list, np.ndarray)
 SIMPLE = (bool, int, float, str, type(None), np.generic, tuple, Configurable, *CHANGING)
 
@@ -32,7 +34,7 @@ INFERENCES: weakref.WeakKeyDictionary[Sequential, dict[Any, Inference]] = (
 
 
 def inference(network: Sequential, start: int, stop: int | None, loss: Loss | None) -> Inference:
-    """Layers start .. stop-1 of `network`, and what `loss`, if any, means by their output: made once."""
+    """Return the cached inference of layers start .. stop-1 of `network`, followed by `loss.predict` if given."""
     known = INFERENCES.setdefault(network, {})
     found = known.get((start, stop, loss))
     if found is None or found.layers != network.layers[start:stop]:
@@ -41,24 +43,24 @@ def inference(network: Sequential, start: int, stop: int | None, loss: Loss | No
 
 
 class Inference(Reused):
-    """The layers, fused: called with x (N, ...), on the device, it writes their output to `out`, on the host."""
+    """The fused layers. Call with x (N, ...) on the device to write their output to `out` on the host."""
 
-    # the layers in fewer passes over memory; a sigmoid that the loss means is one of them
+    # The fused layers, including a sigmoid that belongs to the loss
     fused = ThreadLocal()
-    predict = ThreadLocal()  # else the loss's `predict`, where it does anything
-    recordings = ThreadLocal()  # (rows, type) -> the recording, its x, its y
-    # where the settings that these are good for stand, and what was learned
+    predict = ThreadLocal()  # the loss's `predict`, if it is not the identity or fused
+    recordings = ThreadLocal()  # (rows, dtype) -> (recording, its x, its y)
+    # (dict, names) of the settings and learned arrays on which recordings depend
     watched = ThreadLocal()
-    seen = ThreadLocal()  # the objects there
-    lists = ThreadLocal()  # those of the settings that may change, and
-    held = ThreadLocal()  # what they held
-    recordable = ThreadLocal()  # whether a recording would be good for anything
+    seen = ThreadLocal()  # the objects found there
+    lists = ThreadLocal()  # settings among them with changing contents
+    held = ThreadLocal()  # their contents
+    recordable = ThreadLocal()  # True if the layers can be recorded
 
     def __init__(self, network: Sequential, start: int, stop: int | None, loss: Loss | None):
         self.thread = ThreadState()
         self.ops = network.ops
         self.dtype = network.dtype
-        # its arrays: `INFERENCES` lets go of the network itself
+        # A copy that shares the arrays, since `INFERENCES` must not keep the network alive
         self.network = network.with_layers([])
         self.layers = network.layers[start:stop]
         self.loss = loss
@@ -77,7 +79,7 @@ class Inference(Reused):
             out[...] = self.ops.to_numpy(y)
 
     def forward(self, x: Array, out: Array | None = None) -> Array:
-        """As it comes, layer by layer; the result may be in `out`."""
+        """Run layer by layer; the result may be in `out`."""
         last = self.fused.layers[-1] if self.fused.layers else None
         if out is not None and self.predict is None and isinstance(last, LinearActivation):
             return last.apply(self.fused.forward(x, stop=-1), out)
@@ -85,11 +87,11 @@ class Inference(Reused):
         if self.predict is None:
             return y
         if out is None and self.layers and self.layers[-1].params:
-            out = y  # the last layer's own buffer, and not perhaps x
+            out = y  # the last layer's own buffer, certainly not x
         return self.predict(y, out=out)
 
     def replay(self, x: Array) -> Array:
-        """By the recording for as many rows or a few more, which are whatever they were."""
+        """Replay a recording for at least as many rows; surplus rows hold old values."""
         n = len(x)
         known = rounded_up(n), x.dtype
         if known not in self.recordings:
@@ -97,7 +99,7 @@ class Inference(Reused):
         recording, rows, y = self.recordings[known]
         bytes_of(rows[:n])[:] = bytes_of(x)
         for layer in self.layers:
-            layer.cache = None  # their buffers are written to
+            layer.cache = None  # replay overwrites their buffers
         recording.repeat(1)
         return y[:n]
 
@@ -107,17 +109,17 @@ class Inference(Reused):
         before = self.buffers.get(name)
         rows = self.buffer(name, (n, *x.shape[1:]), x.dtype)
         if self.buffers[name] is not before or len(self.recordings) == MOST:
-            self.recordings = {}  # with more rows than ever the layers' buffers will be others, too
+            self.recordings = {}  # layers reallocate their buffers for a new maximum of rows
         recording = self.ops.record(lambda: results.append(self.forward(rows)))
         return recording, rows, results[0]
 
     def changed(self) -> bool:
-        """Whether a setting, or what was learned, is not what it was."""
+        """Return True if a setting or a learned array has been replaced or changed."""
         as_seen = all(map(is_, values_of(self.watched), self.seen))
         return not as_seen or contents(self.lists) != self.held
 
     def start_afresh(self) -> None:
-        """Whoever changes a layer's settings, or puts other arrays in place of what it learned, is to see it."""
+        """Fuse the layers with their present settings and arrays, and discard all recordings."""
         losses = [] if self.loss is None else [self.loss]
         parts = parts_within([*self.layers, *losses])
         settings = [(vars(part), watched_names(part)) for part in parts]
@@ -147,22 +149,22 @@ class Inference(Reused):
 
 
 def rounded_up(n: int) -> int:
-    """The next of eight numbers in each octave: 15, 16, 18, 20, .. 30, 32, 36 .."""
+    """Round n up to one of eight numbers per octave: 15, 16, 18, 20, .. 30, 32, 36 .."""
     step = max(1, 1 << n.bit_length() >> 4)
     return -(-n // step) * step
 
 
 def bytes_of(x: Array) -> memoryview:
-    """To copy few numbers as: NumPy would let another thread have the interpreter's lock, and then wait for it longer
-    than the copy takes."""
+    """Return x as bytes, for copies that keep the GIL: NumPy would release it, and reacquiring it takes longer than
+    copying a few numbers."""
     whole = x if x.flags.c_contiguous else np.ascontiguousarray(x)
     return whole.data.cast("B")
 
 
 def parts_within(parts: list[Any]) -> list[Configurable]:
-    """The parts, and those among their settings, each once."""
+    """Return the parts and the parts among their settings, each once."""
     found: list[Configurable] = []
-    for part in parts:  # which grows meanwhile
+    for part in parts:  # the list grows
         if isinstance(part, (list, tuple)):
             parts += part
         elif isinstance(part, Configurable) and all(part is not other for other in found):
@@ -172,14 +174,14 @@ def parts_within(parts: list[Any]) -> list[Configurable]:
 
 
 def watched_names(part: Configurable) -> tuple[str, ...]:
-    """The names of its settings, and of methods that it may have of its own."""
+    """Return the names of a part's settings, and of methods that an instance may override."""
     kind = type(part)
     methods = [name for name in ("forward", "f", "predict") if hasattr(kind, name)]
     return *methods, *arguments(kind)  # type: ignore[arg-type]
 
 
 def values_of(watched: list[tuple[dict[str, Any], tuple[str, ...]]]) -> list[Any]:
-    """The settings and arrays that stand there."""
+    """Return the watched settings and arrays."""
     found: list[Any] = []
     for own, names in watched:
         found += map(own.get, names)
@@ -187,13 +189,13 @@ def values_of(watched: list[tuple[dict[str, Any], tuple[str, ...]]]) -> list[Any
 
 
 def contents(lists: list[Any]) -> list[Any]:
-    """What lists and arrays hold."""
+    """Return the contents of lists and arrays."""
     return [[*value] if isinstance(value, list) else value.tolist() for value in lists]
 
 
 def can_be_recorded(part: Configurable) -> bool:
-    """Whether a recording has all that it does: not where a class of one's own may do anything to arrays, nor where a
-    layer leaves something for another one."""
+    """Return True if a recording captures everything that a part does: False for user-defined classes, which may do
+    anything to arrays, and for layers that leave values for other layers."""
     kind = type(part)
     leaves = isinstance(part, Layer) and any(
         isinstance(value, ThreadLocal) for value in vars(kind).values()

@@ -1,12 +1,13 @@
-"""K-FAC: steps along the natural gradient, with the curvature of each layer as a Kronecker product.
+"""K-FAC: natural-gradient descent with a Kronecker-factored curvature for each layer.
 
-Gradient descent asks in which direction the loss falls most for a small change of theta. The natural gradient asks for
-a small change of what the network says (Amari 1998): F⁻¹ ∇, with the Fisher matrix
+Gradient descent follows the direction of steepest descent for a small change of theta; the natural gradient follows
+that for a small change of the network's output distribution (Amari 1998): F⁻¹ ∇, with the Fisher matrix
 
-    F = E[g gᵀ]        g the gradient of one row's loss, its target drawn from the network's own distribution
+    F = E[g gᵀ]        g the gradient of one row's loss, with the target sampled from the network's own distribution
 
-Of a Linear layer, g is x̄ dyᵀ with x̄ = [x, 1], for W and b together. K-FAC (Martens & Grosse 2015) looks at one layer
-at a time, and takes the mean of that product for the product of two means: its inverse is two small ones.
+For a Linear layer, g is x̄ dyᵀ with x̄ = [x, 1], for W and b together. K-FAC (Martens & Grosse 2015) treats each layer
+separately and approximates the mean of this Kronecker product by the product of means, whose inverse needs only two
+small inverses.
 
     F ≈ A ⊗ G        A = E[x̄ x̄ᵀ] (I+1, I+1)        G = E[dy dyᵀ] (O, O)        F⁻¹ ∇ ≈ A⁻¹ ∇ G⁻¹
 """
@@ -26,14 +27,14 @@ from nanoae.engine.optim import SGD, LearningRate
 from nanoae.training.divergence import NotFiniteError
 from nanoae.training.loop import Trainer
 
-EARLY = 10  # steps
+EARLY = 10  # number of first steps that measure and invert every time
 SAMPLED = (MSE, GaussianNLL, BCE)
 
 
 class FactorTap(Layer):
-    """A Linear that remembers what came in, x, and what came back, dy; and what they were on average.
+    """A Linear that keeps its x and dy, and running means of their products.
 
-    A (I+1, I+1), G (O, O)   the factors of its Fisher matrix
+    A (I+1, I+1), G (O, O)   the factors of the layer's Fisher matrix
     """
 
     def __init__(self, linear: Linear):
@@ -43,7 +44,7 @@ class FactorTap(Layer):
         self.inverses = (self.A.copy(), self.G.copy())
         names = ("A", "G", "A_inverse", "G_inverse")
         arrays = (self.A, self.G, *self.inverses)
-        self.momenta = dict(zip(names, arrays, strict=True))  # what a checkpoint keeps
+        self.momenta = dict(zip(names, arrays, strict=True))  # saved in checkpoints
 
     def forward(self, x: Array, train: bool = False) -> Array:
         self.x = x
@@ -54,7 +55,7 @@ class FactorTap(Layer):
         return self.linear.backward(dy)
 
     def update(self, decay: float, factor: float) -> None:
-        """A = decay · A + (1 - decay) · mean of x̄ x̄ᵀ, and likewise G, where a row's gradient is factor · dy."""
+        """A = decay · A + (1 - decay) · mean of x̄ x̄ᵀ, and likewise G, with factor · dy as a row's gradient."""
         n = len(self.x)
         ones = np.ones((n, 1), self.x.dtype)
         x = np.concatenate([self.x, ones], axis=1)  # x̄ = [x, 1]
@@ -64,7 +65,7 @@ class FactorTap(Layer):
         self.G += (1 - decay) * (factor**2 / n) * (self.dy.T @ self.dy)
 
     def invert(self, damping: float) -> None:
-        """(A + π √λ I)⁻¹ and (G + √λ / π I)⁻¹: λ I divided between the two by their average eigenvalues."""
+        """(A + π √λ I)⁻¹ and (G + √λ / π I)⁻¹: λ I is split between the two by their average eigenvalues."""
         mean_of_A = np.trace(self.A) / len(self.A)
         mean_of_G = np.trace(self.G) / len(self.G)
         root = math.sqrt(damping)
@@ -73,15 +74,15 @@ class FactorTap(Layer):
             pi = math.sqrt(mean_of_A / max(mean_of_G, 1e-30))
             A_inverse[...] = damped_inverse(self.A, pi * root)
             G_inverse[...] = damped_inverse(self.G, 1 / pi * root)
-        except (ValueError, ZeroDivisionError):  # LinAlgError; a mean that is infinite
+        except (ValueError, ZeroDivisionError):  # LinAlgError, or an infinite mean
             largest = max(abs(self.A).max(), abs(self.G).max())
             raise NotFiniteError(
-                f"KFAC, {self.linear}: expected factors of the Fisher matrix that can be inverted, got numbers up to "
-                f"{largest:.3g}. Scale the inputs, or raise the damping."
+                f"KFAC, {self.linear}: expected invertible factors of the Fisher matrix, got values up to "
+                f"{largest:.3g}. Scale the inputs, or increase the damping."
             ) from None
 
     def natural(self) -> tuple[Array, float]:
-        """(A⁻¹ ∇ G⁻¹ of this layer's [dW, db] (I+1, O), its product with ∇)."""
+        """Return (A⁻¹ ∇ G⁻¹ for this layer's ∇ = [dW, db] (I+1, O), its inner product with ∇)."""
         gradient = np.vstack(list(self.linear.grads.values()))
         A, G = self.inverses
         direction = A @ gradient @ G
@@ -92,7 +93,7 @@ class FactorTap(Layer):
 
 
 def damped_inverse(mean: Array, added: float) -> Array:
-    """(mean + added I)⁻¹ of a factor (n, n), in float64."""
+    """Return (mean + added I)⁻¹ of a factor (n, n), computed in float64."""
     identity = np.eye(len(mean))
     return lapack.inverse(mean.astype(np.float64) + added * identity)
 
@@ -100,23 +101,23 @@ def damped_inverse(mean: Array, added: float) -> Array:
 class KFAC(SGD):
     """Momentum along the natural gradient F⁻¹ ∇ instead of ∇ (Martens & Grosse 2015).
 
-    For deep autoencoders, several times fewer steps than Adam's; one costs about twice as much on 1,000 rows and a
-    large network, six times on 128 rows and a small one. Only `KFACTrainer` can run it (estimators
-    choose that themselves).
+    On deep autoencoders it takes several times fewer steps than Adam; one step costs about twice as much with 1,000
+    rows and a large network, six times with 128 rows and a small one. Only `KFACTrainer` can run it (estimators
+    select that themselves).
 
-    lr             about 1: the step is measured in units of its own
+    lr             about 1, since the step has a natural scale
     momentum       in [0, 1)
     damping        λ > 0, added to F's eigenvalues
-    kl_clip        > 0: the most that ΔᵀFΔ of Δ = lr · F⁻¹ ∇ may be, before momentum: twice the KL divergence between
-                   what the network says before and after, as F estimates it. An MSE means a variance of 1/2, so this is
-                   for data of about [0, 1]: scale others, or raise it with their square
-    ema_decay      in [0, 1): what remains of F's factors when they are measured again
-    factor_every   whole number of training steps >= 1 from one measurement of the factors to the next
-    inverse_every  the same of their inverses
-    weight_decay   shrinks theta by itself, outside of F⁻¹ and of `kl_clip`
+    kl_clip        > 0: upper bound of ΔᵀFΔ for Δ = lr · F⁻¹ ∇, before momentum: twice the KL divergence between the
+                   network's distributions before and after the step, estimated by F. MSE implies a variance of 1/2, so
+                   the default suits data in about [0, 1]: scale other data, or increase it with their square
+    ema_decay      in [0, 1): weight of the old factors when they are measured again
+    factor_every   training steps between measurements of the factors, >= 1
+    inverse_every  training steps between their inversions, >= 1
+    weight_decay   shrinks theta directly, independent of F⁻¹ and `kl_clip`
     """
 
-    preconditioned = False  # whether it is given F⁻¹ ∇
+    preconditioned = False  # True once grad holds F⁻¹ ∇
     bounds: ClassVar = {
         "momentum": "[0, 1)",
         "damping": "(0, inf)",
@@ -154,17 +155,17 @@ class KFAC(SGD):
 
 
 def require(right: bool, expected: str, got: object) -> None:
-    """ValueError for what K-FAC cannot train."""
+    """Raise ValueError for anything that K-FAC cannot train."""
     if not right:
         raise ValueError(f"KFAC: expected {expected}, got {got}. Use Adam.")
 
 
 class KFACTrainer(Trainer):
-    """A Trainer for the optimiser `nanoae.KFAC`: same arguments but `fuse`.
+    """A Trainer for the optimiser `nanoae.KFAC`, with the same arguments except `fuse`.
 
-    For networks on NumPy whose Linear layers alone learn, all of them, without penalties, and the losses MSE,
-    GaussianNLL and BCE; ValueError for others. The update is the same for every `reduction` of the loss. Unlike other
-    trainers' its steps allocate.
+    Supports networks on NumPy in which only Linear layers have parameters, all trained, without penalties, and the
+    losses MSE, GaussianNLL and BCE; ValueError otherwise. The update does not depend on the loss's `reduction`. Unlike
+    in other trainers, steps allocate memory.
     """
 
     optimizer: KFAC
@@ -173,40 +174,40 @@ class KFACTrainer(Trainer):
         super().__init__(network, loss, optimizer, **{**settings, "fuse": False})
         require(self.ops.name == "numpy", 'backend "numpy"', f'"{self.ops.name}"')
         sampled = type(self.loss) in SAMPLED and self.loss.weight > 0
-        require(sampled, "MSE, GaussianNLL or BCE, of a weight > 0", self.loss)
+        require(sampled, "MSE, GaussianNLL or BCE, with weight > 0", self.loss)
         for layer in network.layers:
             linear = type(layer) is Linear or not layer.params
-            require(linear, "parameters of Linear layers alone", layer)
+            require(linear, "parameters in Linear layers only", layer)
         learning = sum(len(network.theta[part]) for part in self.updates.slices)
-        require(learning == len(network.theta), "all layers to learn", "some that are frozen")
+        require(learning == len(network.theta), "all layers to be trained", "frozen ones")
         layers = [
             FactorTap(layer) if isinstance(layer, Linear) else layer for layer in network.layers
         ]
         self.taps = [layer for layer in layers if isinstance(layer, FactorTap)]
         self.fast = network.with_layers(layers)
-        self.n_updates = np.zeros((), np.int64)  # how often the factors were measured
+        self.n_updates = np.zeros((), np.int64)  # number of measurements of the factors
 
     def arrays(self) -> dict[str, Array]:
         return super().arrays() | {"n_updates": self.n_updates}
 
     def step(self, x: Array, t: Array) -> Array:
         if self.due(self.optimizer.factor_every) and (self.is_full(x) or not self.n_updates):
-            self.measure_factors(x)  # a last batch of few rows says little
+            self.measure_factors(x)  # a small last batch gives poor estimates
         loss = self.gradient(x, t)
         self.precondition(self.updates.rate_at(self.optimizer.t + 1))
         self.updates.step()
         return loss
 
     def is_full(self, x: Array) -> bool:
-        """Whether x is of a batch of as many rows as there are in most."""
+        """Return True if x is a full batch."""
         return len(x) == self.batch_size
 
     def due(self, every: int) -> bool:
-        """At every so many steps, and at each of the first ones: everything changes fast there."""
+        """Return True every so many steps, and in each of the first EARLY steps, where everything changes fast."""
         return self.optimizer.t % every == 0 or self.optimizer.t < EARLY
 
     def measure_factors(self, x: Array) -> None:
-        """A and G of all layers, from targets that the network itself would draw."""
+        """Update A and G of all layers, with targets sampled from the network's own distribution."""
         y = self.fast.forward(x, train=True)
         for layer in self.network.layers:
             require(layer.penalty is None, "layers without a loss of their own", layer)
@@ -214,24 +215,24 @@ class KFACTrainer(Trainer):
         self.fast.backward(self.loss.backward())
         self.n_updates += 1
         for tap in self.taps:
-            # The sample is that of the loss without its weight; F is `weight` times as large with it, g its root.
+            # Targets are sampled for the loss without its weight; with it F is `weight` times as large, g its root.
             factor = len(x) * self.per_row(y) / math.sqrt(self.loss.weight)
             tap.update(min(1 - 1 / int(self.n_updates), self.optimizer.ema_decay), factor)
 
     def sample(self, y: Array) -> Array:
-        """Targets drawn from p(t | y), where the loss of an element, without weight, is -log p but for a constant."""
+        """Sample targets from p(t | y), with -log p equal to the unweighted loss of an element up to a constant."""
         ops = self.ops
         generator = self.network.layers[0].generator
         if isinstance(self.loss, BCE):
             u = ops.uniform(generator, ops.empty(y.shape, y.dtype))
             return np.less(u, ops.sigmoid(y), out=u)  # 1 with probability sigmoid(y), else 0
-        # (y - t)² is -log N(t; y, 1/2), but for a constant
+        # (y - t)² is -log N(t; y, 1/2) up to a constant
         std = math.sqrt(getattr(self.loss, "variance", 0.5))
         noise = ops.normal(generator, ops.empty(y.shape, y.dtype))
         return ops.axpby_inplace(noise, 1.0, y, std)
 
     def per_row(self, y: Array) -> float:
-        """What the loss has to be multiplied by to be a sum over features, averaged over rows."""
+        """Return the factor that turns the loss into a sum over features, averaged over rows."""
         return self.loss.weight / self.loss.scale(y.shape) / len(y)
 
     def precondition(self, rate: float) -> None:
@@ -242,7 +243,7 @@ class KFACTrainer(Trainer):
                 tap.invert(self.optimizer.damping)
         factor = self.per_row(self.loss.backward())
         found = [tap.natural() for tap in self.taps]
-        # ΔᵀFΔ = rate² ∇ᵀ F⁻¹ ∇ before it is held back
+        # ΔᵀFΔ = rate² ∇ᵀ F⁻¹ ∇ before clipping
         change = (rate * factor) ** 2 * sum(product for _, product in found)
         allowed = math.sqrt(self.optimizer.kl_clip / max(change, 1e-30))
         clipped = factor * min(1.0, allowed)

@@ -36,36 +36,36 @@ class Trainer(Reused):
     """Trains a built network on arrays of its device.
 
     network, loss, optimizer   loss and optimizer are built here
-    batch_size                 rows per step; the last batch of an epoch may be smaller. Where a layer cannot learn from
-                               so few (BatchNorm from one), these rows, others each time, sit the epoch out
+    batch_size                 rows per step; the last batch of an epoch may be smaller. If it is too small for a layer
+                               (one row for BatchNorm), these rows, different ones in each epoch, are skipped
     epochs                     planned epochs, for schedules and the progress bar
     seed                       int or SeedSequence: the order of the examples, the same on every backend
     patience                   None, or stop after so many epochs without a better validation loss, at the best weights
     callbacks                  called as callback(trainer, row) after each epoch, row = {"epoch": 1, "loss": ...};
-                               one that returns True stops the training
+                               returning True stops the training
     verbose                    show a progress bar
-    trainable                  slices of theta that learn; None: all of it
-    on_divergence              "stop": NotFiniteError; "restore": the epoch is begun again at half the learning rate,
-                               and that again, down to a thousandth
+    trainable                  slices of theta to train; None: all of theta
+    on_divergence              "stop": raise NotFiniteError; "restore": repeat the epoch with half the learning rate,
+                               repeatedly, down to a thousandth
     fuse                       run the fused network (`fusion.py`) instead of its plain layers
 
-    After `fit`, `history` has a list per quantity, one entry an epoch: "loss", "val_loss", "seconds".
+    After `fit`, `history` has a list per quantity with one entry per epoch: "loss", "val_loss", "seconds".
 
-    weights   None, or how often an epoch meets each row, in proportion (N,): its rows are then `drawn`
+    weights   None, or sampling weights (N,): the rows of an epoch are then `drawn` in proportion to them
     """
 
     weights: np.ndarray | None = None
-    model: Any = None  # the estimator whose network this is, for callbacks: a weak reference that acts like it
-    # of (x, t, scale): the validation loss, if not `evaluate`
+    model: Any = None  # the estimator that owns the network, for callbacks: a weak proxy
+    # (x, t, scale) -> validation loss, used instead of `evaluate`
     measure: Callable[..., float] | None = None
-    good: tuple[Facts, Arrays] | None = None  # how things stood before the epoch under way
-    checkpoints: Checkpoints | None = None  # of the fit under way
-    total: Any = 0.0  # of the losses of the epoch under way, each times its rows
-    late = False  # whether a step's loss is looked at after its backward
-    steps_before = 0  # the window under way, in the epoch
-    entered: tuple[int, Any] = (0, 0.0)  # steps done of the epoch that comes, their losses
-    interrupted = False  # whether Ctrl-C ended `fit`
-    recovered = False  # whether there are good weights after a divergence
+    good: tuple[Facts, Arrays] | None = None  # the state before the current epoch
+    checkpoints: Checkpoints | None = None  # of the current fit
+    total: Any = 0.0  # sum of the current epoch's losses, each times its number of rows
+    late = False  # True if a step's loss is checked after its backward
+    steps_before = 0  # steps of the epoch before the current window
+    entered: tuple[int, Any] = (0, 0.0)  # steps already done of the next epoch, and their total
+    interrupted = False  # True if Ctrl-C ended `fit`
+    recovered = False  # True if good weights were restored after a divergence
     begun: int | None = None  # within an epoch: the optimizer's t before it
 
     def __init__(
@@ -121,8 +121,8 @@ class Trainer(Reused):
     # ---------------------------------------------------------------- one step, one epoch
 
     def gradient(self, x: Array, t: Array) -> Array:
-        """The loss of a batch, a 0-d array; its gradient in network.grad. NotFiniteError where the loss is not finite
-        and reading it is free."""
+        """Return the loss of a batch, a 0-d array; write its gradient to network.grad. Raises NotFiniteError if the
+        loss is not finite, unless reading it would stall the device."""
         loss = self.batch_loss(self.fast.forward(x, train=True), t)
         divergence.check_loss(self, loss)  # before backward spreads a NaN over all layers
         self.backward(self.loss.backward())
@@ -139,13 +139,13 @@ class Trainer(Reused):
         self.fast.backward(dy)
 
     def step(self, x: Array, t: Array) -> Array:
-        """One update on a batch; the loss before it, a 0-d array. Nothing is updated where `gradient` raises."""
+        """Do one update on a batch; return the loss before it, a 0-d array. No update if `gradient` raises."""
         loss = self.gradient(x, t)
         self.updates.step()
         return loss
 
     def batch(self, rows: Array, x: Array, t: Array | None, scale: float) -> tuple[Array, Array]:
-        """These rows of the data and their targets, in memory that the next batch uses again."""
+        """Gather rows of the data and their targets into buffers that the next batch reuses."""
         out = self.buffer("x", (len(rows), *x.shape[1:]))
         batch = self.ops.take_rows(x, rows, out=out, scale=scale)
         if t is None:
@@ -154,27 +154,27 @@ class Trainer(Reused):
         return batch, self.ops.take_rows(t, rows, out=targets)
 
     def repeatable(self) -> bool:
-        """Whether the device may repeat one step for those that follow."""
+        """Return True if a step can be recorded and repeated by the device."""
         return type(self).step is Trainer.step and repeatable(self)
 
     def shard(self, n: int) -> slice:
-        """Those of a batch's n rows that this process takes: all of them."""
+        """Return the part of a batch's n rows that this process computes: all of them."""
         return slice(n)
 
     def local_rows(self, rows: Array) -> Array:
-        """The batch under way: those rows."""
+        """Return the rows of the batch that this process computes: all of them."""
         return rows
 
     def too_few(self, n: int) -> int:
-        """Of n rows, those behind the last whole batch that are too few to be one."""
+        """Return the number of rows after the last full batch of n rows that are too few for a step."""
         if n <= self.batch_size or n % self.batch_size != 1:
             return 0
         norms = [layer for layer in self.network.layers if isinstance(layer, BatchNorm)]
-        # One row has one number a feature, and no variance, unless it is an image.
+        # A single row has one value per feature, and so no variance, unless it is an image.
         return int(any(math.prod(norm.in_shape[1:]) == 1 for norm in norms))
 
     def epoch(self, x: Array, t: Array | None = None, scale: float = 1.0) -> float:
-        """One pass over x (N, ...) in random order; the mean loss per row-weighted batch.
+        """Train for one pass over x (N, ...) in random order; return the mean loss of the batches, weighted by rows.
 
         t       targets (N, ...), or None: the inputs themselves
         scale   multiplies the inputs in the gather: 1/255 turns uint8 images into floats in [0, 1]
@@ -190,7 +190,7 @@ class Trainer(Reused):
                 f"Trainer: expected x of shape (N, *{shape}), N > 0, and as many targets, got {got}."
             )
         if self.network.layers != self.layers:
-            raise ValueError("Trainer: expected the layers it was made for. Make a new one.")
+            raise ValueError("Trainer: expected the layers it was made for. Create a new Trainer.")
         self.network.check_views()
         done, total = self.entered
         self.entered = 0, 0.0
@@ -200,7 +200,7 @@ class Trainer(Reused):
         for order, part, numbers in windows(self, x):
             targets = t if t is None or numbers is None else t[ops.to_device(numbers)]
             steps = math.ceil(len(order) / self.batch_size)
-            if done < steps:  # else all of the window was done before the fit was resumed
+            if done < steps:  # else the window was completed before the fit was resumed
                 window = RowWindow(order, (part, targets, scale), done, total)
                 total = self.runner.run(self, window)
             done = max(done - steps, 0)
@@ -212,7 +212,7 @@ class Trainer(Reused):
         return mean
 
     def between_steps(self, done: int, total: Any) -> None:
-        """So many steps of an epoch are done, whose losses add up to `total`: is there anything else to do?"""
+        """Check moments and signals and write a due checkpoint after `done` steps, whose losses sum to `total`."""
         done += self.steps_before
         self.at.step = done
         self.total = total
@@ -222,14 +222,14 @@ class Trainer(Reused):
             self.checkpoints.save(self, asked=True)
 
     def until_due(self, done: int) -> int:
-        """Steps until something else is to be done, whatever the time is then."""
+        """Return the number of steps until the next check or checkpoint, not counting those due by time."""
         done += self.steps_before
         every = self.checkpoints.steps if self.checkpoints is not None else None
         until = divergence.until_check(self.optimizer.t)
         return min(until, every - done % every) if every else until
 
     def evaluate(self, x: Array, t: Array | None = None, scale: float = 1.0) -> float:
-        """The mean loss over x (N, ...): `evaluate` with this network and loss."""
+        """Return the mean loss over x (N, ...): `evaluate` with this network and loss."""
         return evaluate(self.fast, self.loss, x, t, scale, self.batch_size)
 
     # ---------------------------------------------------------------- all epochs
@@ -242,7 +242,7 @@ class Trainer(Reused):
         scale: float = 1.0,
         checkpoints: Checkpoints | None = None,
     ) -> History:
-        """Train for `epochs`; `validation` is (x, t or None). Ctrl-C ends the training and keeps what was learned."""
+        """Train for `epochs`; `validation` is (x, t or None). Ctrl-C ends the training and keeps the weights."""
         self.at = Position()
         self.best_state = []
         self.checkpoints = checkpoints
@@ -260,7 +260,7 @@ class Trainer(Reused):
         return self.history
 
     def run_epochs(self, x: Array, t: Array | None, validation: Validation, scale: float) -> None:
-        """Epoch after epoch: train, measure, tell the callbacks, write a checkpoint."""
+        """Run the epochs: train, measure the validation loss, call the callbacks, write a checkpoint."""
         left = range(self.at.epoch + 1, self.epochs + 1)
         bar = progress(left, label="training", show=self.verbose)
         for epoch in bar:
@@ -281,7 +281,7 @@ class Trainer(Reused):
                     self.checkpoints.save(self)
 
     def note(self, row: dict[str, float]) -> None:
-        """Keep what an epoch came to: it is done."""
+        """Record the results of an epoch and mark it as done."""
         for name in row.keys() - {"epoch"}:
             self.history.setdefault(name, []).append(row[name])
         self.at.epoch = int(row["epoch"])
@@ -289,7 +289,7 @@ class Trainer(Reused):
         self.at.seconds = 0.0
 
     def stop_early(self, val_loss: float | None) -> bool:
-        """Keep the weights where they are the best so far; whether there is the patience to go on."""
+        """Keep the weights if they are the best so far; return True if patience is exhausted."""
         if self.patience is None or val_loss is None:
             return False
         if val_loss < self.at.best:
@@ -301,7 +301,7 @@ class Trainer(Reused):
         return self.at.waited >= self.patience
 
     def interrupt(self, error: KeyboardInterrupt) -> None:
-        """End the training at the user's wish, or where that is the second time, the program."""
+        """End the training after Ctrl-C, or the program after a second one."""
         whole = isinstance(error, stop.StopRequested)  # between two steps
         if stop.requested() and not whole:
             raise error
@@ -315,7 +315,7 @@ class Trainer(Reused):
         )
 
     def finish(self) -> None:
-        """Go back to the best weights, where these are kept; note in the checkpoints that all is done."""
+        """Restore the best weights, if kept, and write a final checkpoint."""
         if self.best_state:
             self.network.set_state(self.best_state)
         if self.checkpoints is not None and not self.interrupted:
@@ -324,20 +324,20 @@ class Trainer(Reused):
             self.checkpoints.save(self, wait=True)
 
     def begin(self, *data: Array | None) -> None:
-        """Go on from where the checkpoints say that this training was."""
+        """Restore this training's state from the checkpoints, if any."""
         if self.checkpoints is not None:
             self.checkpoints.begin(self, *data)
 
     def call_back(self, row: dict[str, float]) -> bool:
-        """Tell all callbacks of an epoch; whether one of them stops the training."""
+        """Call all callbacks after an epoch; return True if one of them stops the training."""
         return any([callback(self, row) is True for callback in self.callbacks])
 
     def check_stop(self) -> None:
-        """StopRequested if a signal has come."""
+        """Raise StopRequested if a signal was received."""
         stop.check()
 
     def arrays(self) -> dict[str, Array]:
-        """All arrays that training changes, by name: what `state.py` keeps."""
+        """Return all arrays that training changes, by name, as saved by `state.py`."""
         kinds: dict[str, dict[Any, Array]] = {
             "network": dict(enumerate(self.network.state())),
             "optimizer": dict(enumerate(self.optimizer.moments)),

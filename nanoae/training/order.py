@@ -1,4 +1,4 @@
-"""Order: in which an epoch goes through the rows of a table."""
+"""Order: the order in which an epoch visits the rows of a table."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def drawn(weights: np.ndarray, order: np.random.Generator, count: int) -> np.ndarray:
-    """So many row numbers, by weights (N,), in random order: row n floor or ceil of count w[n] / Σ w times,
-    and so often on average (systematic resampling, Kitagawa 1996)."""
+    """Draw `count` row indices by weights (N,), in random order: row n occurs floor or ceil of count w[n] / Σ w times,
+    with that mean (systematic resampling, Kitagawa 1996)."""
     ends = np.cumsum(weights) * (count / weights.sum())
     places = np.arange(count) + order.random()
     rows = np.searchsorted(ends, places, side="right")
-    # Rounding may have left the last end below the count.
+    # Rounding may leave the last end below the count.
     rows = np.minimum(rows, len(weights) - 1)
     return order.permutation(rows)
 
@@ -32,8 +32,8 @@ def shuffled(
     weights: np.ndarray | None = None,
     numbers: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The row numbers (M,) of a window of n rows, in random order; with weights (N,) of the whole table M of them are
-    `drawn`. numbers (n,): which rows of the table these are, None: all."""
+    """Return row indices (M,) of a window of n rows, in random order; with weights (N,) of the whole table, M of them
+    are `drawn`. numbers (n,): the table's rows in the window, None: all."""
     if weights is None:
         return order.permutation(n)
     own = weights if numbers is None else weights[numbers]
@@ -41,11 +41,11 @@ def shuffled(
 
 
 def windows(trainer: Trainer, x: Array) -> Iterator[tuple[np.ndarray, Array, np.ndarray | None]]:
-    """(order, rows, numbers) of what an epoch goes through in turn: where in `rows` those of one batch after the other
-    are, and which rows of x `rows` has, None: all.
+    """Yield (order, rows, numbers) for the windows of an epoch: the batches' indices into `rows`, one batch after the
+    other, and the indices in x of `rows`, None: all.
 
-    Of a file that does not fit in memory `rows` are those of a window that this process computes, and no others are
-    read. A batch is in the window's order there, so that a rank's share of it lies together in the file.
+    If a file does not fit in memory, `rows` holds only the window's rows that this process computes; no others are
+    read. Each batch is then sorted in file order, so that a rank's shard of it is contiguous in the file.
     """
     file = getattr(x, "host", None)
     if not isinstance(file, Rows) or file.fits:
@@ -62,14 +62,14 @@ def windows(trainer: Trainer, x: Array) -> Iterator[tuple[np.ndarray, Array, np.
 
 
 def one_pass(trainer: Trainer, n: int, numbers: np.ndarray | None = None) -> np.ndarray:
-    """`shuffled`, without the rows that sit the epoch out."""
+    """As `shuffled`, without the rows that are skipped in this epoch."""
     order = shuffled(n, trainer.order, trainer.weights, numbers)
     return order[: len(order) - trainer.too_few(len(order))]
 
 
 def shares(trainer: Trainer, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(order, own) of this process's shares of the batches in `order`, each batch sorted: the rows `own`, and where
-    among them those shares are; what `order` says of other processes' rows is nothing."""
+    """Sort each batch of `order` and return (order, own): the rows `own` of this process's shards, and the batches as
+    indices into them; the entries for other processes' rows are meaningless."""
     mine = np.zeros(len(order), bool)
     for start in range(0, len(order), trainer.batch_size):
         batch = slice(start, start + trainer.batch_size)

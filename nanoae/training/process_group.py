@@ -1,7 +1,6 @@
-"""ProcessGroup: the processes that train one model together, where `mpiexec` has started several of this program.
+"""ProcessGroup: the processes that train one model together if `mpiexec` has started several.
 
-MPI brings what there is to say: who one is, sums over all ranks, a value from rank 0 to all. mpi4py is imported where
-an MPI launch is met, and never else.
+MPI provides the rank, sums over all ranks, and broadcasts from rank 0. mpi4py is imported only in an MPI launch.
 """
 
 from __future__ import annotations
@@ -19,20 +18,20 @@ from typing import Any
 from nanoae.backend import Array, Ops
 from nanoae.backend.host_sums import HostSums
 
-# Environment variables by which Open MPI and MPICH say how many ranks there are
+# Environment variables with the number of ranks, set by Open MPI and MPICH
 SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS")
-SWITCH = "NANOAE_MPI"  # 0: each process is by itself
-GRACE = 2.0  # seconds in which all ranks meet an error, if it is one that all of them meet
-# seconds in which mpiexec passes on what was written; what it has not read then is lost
+SWITCH = "NANOAE_MPI"  # 0: processes are independent
+GRACE = 2.0  # seconds within which all ranks reach an error that all of them raise
+# Seconds for mpiexec to forward output; anything it has not read by then is lost
 PASSED_ON = 0.5
 
-Report = Callable[[BaseException], int]  # tells of an error; the exit code
+Report = Callable[[BaseException], int]  # reports an error and returns the exit code
 
 
 @dataclass
 class Shard:
-    """The rows of a batch that are this rank's, start .. stop-1 of `rows`; and their share of all rows that the ranks
-    compute. A batch of fewer rows than ranks is computed by each of them."""
+    """This rank's rows of a batch, start .. stop-1 of `rows`, and their share of all rows computed by the ranks. A
+    batch with fewer rows than ranks is computed by each of them."""
 
     rows: int
     start: int
@@ -51,9 +50,9 @@ class Shard:
 class ProcessGroup:
     """All ranks of MPI_COMM_WORLD.
 
-    rank, size   which of how many this process is; rank 0 alone prints and writes
-    shard        what it has of the batch under way
-    fitting      whether a `fit` is under way, in which all ranks do the same
+    rank, size   index of this process and number of ranks; only rank 0 prints and writes
+    shard        this rank's shard of the current batch
+    fitting      True during a `fit`, in which all ranks do the same
     """
 
     shard: Shard
@@ -67,31 +66,31 @@ class ProcessGroup:
         self.sums = HostSums(comm)
         self.fitting = self.guarded = False
 
-    # ---------------------------------------------------------------- what is the same on all ranks afterwards
+    # ---------------------------------------------------------------- collectives
 
     def broadcast(self, value: Any) -> Any:
-        """What rank 0 has, of anything that can be pickled."""
+        """Return rank 0's value; anything that can be pickled."""
         return self.comm.bcast(value)
 
     def gather(self, value: Any) -> list[Any]:
-        """What each rank has."""
+        """Return the values of all ranks."""
         return list(self.comm.allgather(value))
 
     def start_sum(self, ops: Ops, x: Array, scale: float = 1.0) -> None:
-        """Begin to make x, contiguous, the sum of scale · x over all ranks; it is there after `wait`. This and what
-        follows are primitives, so that recorded work does them again."""
+        """Start to replace x, contiguous, by the sum of scale · x over all ranks; it is complete after `wait`. This and
+        the methods below are primitives, so that recorded work repeats them."""
         ops.call(ops.start_sum, self.sums, x, scale)
 
     def start_mean(self, ops: Ops, x: Array) -> None:
-        """Begin to make x, a mean over this rank's rows of the batch under way, the mean over all rows."""
+        """Start to replace x, a mean over this rank's rows of the current batch, by the mean over all rows."""
         self.start_sum(ops, x, self.shard.share)
 
     def wait(self, ops: Ops) -> None:
-        """All sums that were begun are there."""
+        """Wait until all started sums are complete."""
         ops.call(self.sums.wait)
 
     def mean_inplace(self, ops: Ops, x: Array) -> Array:
-        """The same, and it is there."""
+        """As `start_mean`, but wait until it is complete."""
         self.start_mean(ops, x)
         self.wait(ops)
         return x
@@ -100,9 +99,9 @@ class ProcessGroup:
 
     @contextmanager
     def guard(self, report: Report) -> Iterator[None]:
-        """An error in the block that not all ranks meet ends all of them, told by `report`: the others wait for what
-        this one will never send. One that all of them meet is raised."""
-        if self.guarded:  # by a block around this one
+        """Within the block, an error that not all ranks raise is passed to `report` and ends all ranks, since the
+        others would wait forever. An error that all ranks raise propagates."""
+        if self.guarded:  # by an enclosing block
             yield
             return
         self.guarded = True
@@ -117,7 +116,7 @@ class ProcessGroup:
 
     @contextmanager
     def fit(self) -> Iterator[None]:
-        """In the block all ranks do the same, and rank 0 warns."""
+        """Mark a block in which all ranks do the same, and only rank 0 emits warnings."""
         self.fitting = True
         try:
             with warnings.catch_warnings(), self.guard(report_trace):
@@ -128,7 +127,7 @@ class ProcessGroup:
             self.fitting = False
 
     def end_all(self, code: int) -> None:
-        """End the processes of all ranks, this one for certain, with an exit code that is not 0."""
+        """End the processes of all ranks, at least this one, with a non-zero exit code."""
         sys.stdout.flush()
         sys.stderr.flush()
         time.sleep(PASSED_ON)
@@ -136,7 +135,7 @@ class ProcessGroup:
         os._exit(code or 1)
 
     def met_by_all(self) -> bool:
-        """Whether all ranks come here within a moment."""
+        """Return True if all ranks get here within GRACE seconds."""
         met = self.errors.Ibarrier()
         until = time.monotonic() + GRACE
         while not met.Test():
@@ -146,7 +145,7 @@ class ProcessGroup:
         return True
 
     def end_uncaught(self, kind: type[BaseException], error: BaseException, trace: Any) -> None:
-        """What `sys.excepthook` is for."""
+        """Handle an uncaught exception, as `sys.excepthook`."""
         if not self.met_by_all():
             self.end_all(report_trace(error))
         if self.rank == 0:
@@ -154,7 +153,7 @@ class ProcessGroup:
 
 
 def report_trace(error: BaseException) -> int:
-    """Tell of an error as Python does."""
+    """Print an error as Python does; return the exit code."""
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
     traceback.print_exception(error)
@@ -163,40 +162,38 @@ def report_trace(error: BaseException) -> int:
 
 
 def launched() -> int:
-    """How many processes an MPI launch has started, as its environment says; 1 where there is none."""
+    """Return the number of processes in the MPI launch, from its environment; 1 without one."""
     texts = [os.environ.get(name, "") for name in SIZES]
     sizes = [int(text) for text in texts if text.isdigit()]
     return max(sizes, default=1)
 
 
-_groups: list[ProcessGroup] = []  # the one there is, once it was met
+_groups: list[ProcessGroup] = []  # the single group, once created
 
 
 def process_group() -> ProcessGroup | None:
-    """The ranks that this process is one of; None where it is alone, as where NANOAE_MPI is 0.
+    """Return the group that this process belongs to; None for a single process, or if NANOAE_MPI is 0.
 
-    ImportError where `mpiexec` has started several processes that cannot find each other.
+    Raises ImportError if `mpiexec` has started several processes that cannot connect to each other.
     """
     if _groups:
-        # A process that a rank forked is no rank.
+        # A process forked by a rank is not a rank.
         return _groups[0] if _groups[0].pid == os.getpid() else None
     if os.environ.get(SWITCH) == "0" or (launched() == 1 and "mpi4py.MPI" not in sys.modules):
         return None
-    alone = (
-        f"each would train, and write over, what the others do. {SWITCH}=0 lets each be by itself"
-    )
+    alone = f"each would train the same model and overwrite the others' files. {SWITCH}=0 makes them independent"
     try:
         from mpi4py import MPI
     except ImportError as error:
         raise ImportError(
-            f"expected mpi4py, as {launched()} processes were started by mpiexec, got none: {alone}. "
+            f"expected mpi4py, since {launched()} processes were started by mpiexec, got none: {alone}. "
             'pip install "nanoae[mpi]" makes them ranks that train one model.'
         ) from error
     comm = MPI.COMM_WORLD
     if comm.size < launched():
         raise ImportError(
-            f"expected {launched()} ranks, as mpiexec has started, got {comm.size}: mpi4py runs on another MPI "
-            f"({MPI.Get_library_version().splitlines()[0][:60]}) than this mpiexec is of, so {alone}."
+            f"expected {launched()} ranks, as started by mpiexec, got {comm.size}: mpi4py uses another MPI "
+            f"({MPI.Get_library_version().splitlines()[0][:60]}) than this mpiexec, so {alone}."
         )
     if comm.size == 1:
         return None
@@ -208,12 +205,12 @@ def process_group() -> ProcessGroup | None:
 
 
 def first_rank() -> bool:
-    """Whether this process is the one that prints and writes."""
+    """Return True if this process is the one that prints and writes."""
     group = process_group()
     return group is None or group.rank == 0
 
 
 def ranks() -> int:
-    """How many processes train one model."""
+    """Return the number of processes that train one model."""
     group = process_group()
     return 1 if group is None else group.size

@@ -1,8 +1,9 @@
 """StepRunner: runs the training steps of one epoch.
 
-Every step does the same work on different numbers. Where the device can repeat work (backend/repeated.py), everything
-that changes from step to step lives in its memory: `Ops.next_batch` writes the batch's row numbers, the step's number
-and its learning rate to where the step reads them. The losses are summed there too, and read once per epoch.
+Every step does the same work on different numbers. If the device can repeat recorded work (backend/repeated.py),
+everything that changes from step to step lives in its memory: `Ops.next_batch` writes the batch's row indices, the
+step's number and its learning rate to where the step reads them. The losses are summed there too, and read once per
+epoch.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ AT_A_TIME = 16  # steps before Python gets a chance to notice Ctrl-C
 
 @dataclass
 class RowWindow:
-    """What of an epoch is at hand: its steps, and how many of them are done.
+    """A window of an epoch: its steps, and how many of them are done.
 
-    order   the row numbers (n,), a batch of them for each step
-    data    what the trainer's `batch` takes beside row numbers
-    total   of the losses of the epoch so far, each times its number of rows
+    order   row indices (n,), one batch after the other
+    data    further arguments of the trainer's `batch`
+    total   sum of the epoch's losses so far, each times its number of rows
     """
 
     order: np.ndarray
@@ -51,10 +52,10 @@ class StepRunner:
         self.dtype = trainer.network.dtype
         self.repeated = self.ops.repeated()
         self.good_for: tuple[Any, ...] = ()
-        self.order: Array = ()  # on the device, like everything else that `prepare` makes
+        self.order: Array = ()  # on the device, like everything else that `prepare` allocates
 
     def run(self, trainer: Trainer, window: RowWindow) -> Any:
-        """Take the steps that are left; the total of the losses then."""
+        """Run the remaining steps; return the total of the losses."""
         product = largest_product(trainer.network, self.batch_size)
         with self.ops.threads_for(product):
             if not trainer.repeatable():
@@ -64,12 +65,12 @@ class StepRunner:
                 return self.repeat(trainer, window)
 
     def rows_of_step(self, window: RowWindow) -> np.ndarray:
-        """The row numbers of the next step, up to `batch_size`."""
+        """Return the row indices of the next step, at most `batch_size`."""
         start = window.done * self.batch_size
         return window.order[start : start + self.batch_size]
 
     def one_by_one(self, trainer: Trainer, window: RowWindow) -> Any:
-        """The steps, each by itself."""
+        """Run the steps one by one, without recording."""
         while len(rows := self.rows_of_step(window)):
             local = trainer.local_rows(rows)
             self.fetch(window, local)
@@ -102,7 +103,7 @@ class StepRunner:
             self.clock = ops.zeros(2, "int64")  # the epoch's step, optimizer.t
             self.total = ops.zeros((), self.dtype)
             self.t = self.clock[1:2].reshape(())
-            self.good_for = good_for  # last, since Ctrl-C may come at any moment
+            self.good_for = good_for  # set last, since Ctrl-C may interrupt at any moment
         for place, numbers in (
             (self.order, window.order),
             (self.rates, rates),
@@ -113,7 +114,7 @@ class StepRunner:
         ops.copy(window.total, out=self.total)
 
     def repeat(self, trainer: Trainer, window: RowWindow) -> Array:
-        """The steps, recorded once for each number of rows and repeated from then on."""
+        """Run the steps: record one for each number of rows and repeat it from then on."""
         optimizer = trainer.optimizer
         first = optimizer.t - window.done
         whole = len(window.order) // self.batch_size
@@ -142,7 +143,7 @@ class StepRunner:
         return self.total
 
     def step(self, trainer: Trainer, n: int, *data: Any) -> None:
-        """One training step that reads and writes device memory only."""
+        """Do one training step that reads and writes device memory only."""
         self.ops.next_batch(self.clock, self.rate, self.rates, self.order, self.rows)
         rows = trainer.local_rows(self.rows[:n])
         batch = trainer.batch(rows, *data)
@@ -151,7 +152,7 @@ class StepRunner:
         self.ops.axpby_inplace(self.total, float(n), loss, 1.0)
 
     def fetch(self, window: RowWindow, rows: np.ndarray) -> bool:
-        """Bring the batch of data that is streamed (backend/host_dataset.py) to the device; return whether any is."""
+        """Copy the batch of streamed data (backend/host_dataset.py) to the device; return True if there is any."""
         there = [x for x in window.data if hasattr(x, "fetch")]
         for x in there:
             x.fetch(rows, min(self.batch_size, len(x)))
@@ -159,8 +160,8 @@ class StepRunner:
 
 
 def repeatable(trainer: Trainer) -> bool:
-    """Whether each step does the same as the one before, and that by what the device can repeat. A layer of one's own,
-    or with a method of its own, may do anything to arrays."""
+    """Return True if every step does the same work, by means that the device can repeat. User-defined layers and
+    overridden methods may do anything to arrays, and so cannot."""
     ops = trainer.ops
     if not ops.repeats:
         return False
@@ -173,8 +174,8 @@ def repeatable(trainer: Trainer) -> bool:
 
 
 def settings(trainer: Trainer) -> Any:
-    """What a step takes from its parts besides arrays, and a callback may have changed since the last epoch. The
-    learning rate is not among it: the optimiser tells it for each step."""
+    """Return the settings on which a step depends and which a callback may have changed since the last epoch. The
+    learning rate is not included: it is passed to each step."""
     layers = trainer.network.layers
     optimizer = trainer.optimizer
     kind, own = config_snapshot(optimizer)
@@ -185,7 +186,7 @@ def settings(trainer: Trainer) -> Any:
 
 
 def largest_product(network: Sequential, rows: int) -> int:
-    """How many multiplications the largest matrix product takes, for so many rows."""
+    """Return the number of multiplications in the largest matrix product for this number of rows."""
     largest = 0
     for layer in network.layers:
         places = math.prod(layer.out_shape[1:])

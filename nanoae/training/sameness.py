@@ -1,4 +1,4 @@
-"""Sameness: is it the fit that was stopped? What has to be the same for a fit to go on, and what differs, in words."""
+"""Sameness: checks that a resumed fit is the one that was stopped, and describes what differs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ NOT_COMPARED = ("callbacks", "verbose")
 
 
 def versions() -> dict[str, str]:
-    """Of what has to be the same for results to be, to the bit."""
+    """Return the versions that must be equal for bit-identical results."""
     return {"nanoae": sys.modules["nanoae"].__version__, "numpy": np.__version__}
 
 
 def comparable(value: Any) -> Any:
-    """The settings of parts, or of lists of them, that results follow from, as JSON gives them back."""
+    """Return the settings of parts, or of lists of them, on which results depend, after a round trip through JSON."""
     text = json.dumps(
         config_snapshot(value), default=lambda kind: getattr(kind, "__name__", str(kind))
     )
@@ -31,17 +31,17 @@ def comparable(value: Any) -> Any:
 
 
 def check_same(folder: Path, there: Any, here: Any) -> None:
-    """ValueError that names what differs."""
+    """Raise a ValueError that names the differences, if any."""
     found = list(differences("", there, here))
     if found:
         raise ValueError(
-            f"{folder}: expected the fit that was stopped, got another: {'; '.join(found[:5])}. Give it the same "
+            f"{folder}: expected the fit that was stopped, got another: {'; '.join(found[:5])}. Use the same "
             "settings and data, or another checkpoint_dir."
         )
 
 
 def differences(name: str, there: Any, here: Any) -> Iterator[str]:
-    """What differs, in words: "epochs was 10, is 20"."""
+    """Yield descriptions of the differences: "epochs was 10, is 20"."""
     dicts = isinstance(there, dict) and isinstance(here, dict)
     lists = isinstance(there, list) and isinstance(here, list)
     if dicts and there.keys() == here.keys():
@@ -55,8 +55,8 @@ def differences(name: str, there: Any, here: Any) -> Iterator[str]:
 
 
 def fingerprint(ops: Any, data: tuple[Any, ...]) -> str:
-    """Of arrays (N, ...), on the device or not, or None."""
-    import hashlib  # here: `import nanoae` would pay for it
+    """Return a hash of arrays (N, ...), on host or device, or None."""
+    import hashlib  # keeps `import nanoae` fast
 
     digest = hashlib.blake2b(digest_size=8)
     for x in data:

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: lr as a function of the step t = 1 .. total. Give one wherever a learning rate is asked for.
+"""Learning-rate schedules: lr as a function of the step t = 1 .. total, accepted wherever a learning rate is.
 
 >>> Autoencoder(learning_rate=WarmUp(Cosine(1e-3), steps=500))
 """
@@ -38,7 +38,7 @@ class StepDecay(Configurable):
 
 @configurable
 class Cosine(Configurable):
-    """From lr down along half a cosine, towards `final` at the step after the last (Loshchilov & Hutter 2017)."""
+    """Decay from lr along half a cosine to `final` at the step after the last (Loshchilov & Hutter 2017)."""
 
     lr: float
     final: float = 0.0
@@ -51,14 +51,14 @@ class Cosine(Configurable):
 
 @configurable
 class WarmUp(Configurable):
-    """A straight line from 0 to `schedule`'s value over the first `steps` steps, then `schedule`."""
+    """Linear increase from 0 to the value of `schedule` over the first `steps` steps, then `schedule`."""
 
     schedule: Callable[[int, int], float]
     steps: int
 
     def __post_init__(self) -> None:
         if not callable(self.schedule):
-            raise self.mistake("a schedule to warm up to", self.schedule, "Constant(1e-3) is one.")
+            raise self.mistake("a schedule to warm up to", self.schedule, "Use Constant(1e-3).")
 
     def __call__(self, t: int, total: int) -> float:
         share = min(t / max(self.steps, 1), 1.0)

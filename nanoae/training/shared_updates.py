@@ -1,8 +1,8 @@
-"""SharedUpdates: an optimiser's steps on a network that all ranks of a machine have in common.
+"""SharedUpdates: the steps of an optimiser on a network in memory shared by all ranks of a machine.
 
-theta and the moments, one of each, lie in memory that all of these see, beside the gradient of each. A rank adds up one
-part of the gradient over all ranks, and updates that part of theta: ZeRO's stage 1 (Rajbhandari et al. 2020), but that
-nothing is sent. Where each rank has its own of all that, they crowd the way to memory.
+Shared memory holds one theta, its moments, and the gradient of each rank. Every rank sums one part of the gradient over
+all ranks and updates that part of theta: ZeRO stage 1 (Rajbhandari et al. 2020), but without sending anything. With
+copies of theta and its moments in each rank, memory bandwidth would limit the step.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from nanoae.training.updates import Updates
 
 
 class SharedUpdates(Updates):
-    """The steps that `updates` had taken on each rank by itself.
+    """Replaces the `updates` of each rank.
 
-    memory   (k + number of ranks, P): theta and the moments, k in all, and each rank's gradient
+    memory   (k + number of ranks, P): theta and the moments, k in all, then each rank's gradient
     """
 
     def __init__(self, updates: Updates, group: ProcessGroup, memory: Array):
@@ -27,11 +27,11 @@ class SharedUpdates(Updates):
         self.weights = memory[: -group.size]
         self.grads = memory[-group.size :]
         ends = [memory.shape[1] * rank // group.size for rank in range(group.size + 1)]
-        self.parts = list(map(slice, ends, ends[1:]))  # of theta, each rank's
+        self.parts = list(map(slice, ends, ends[1:]))  # each rank's part of theta
 
     def start_mean(self, chunk: slice) -> None:
-        """Begin to make what is this rank's of a chunk of its gradient, a mean over its own rows of the batch under
-        way, the mean over all rows."""
+        """Start to average this rank's part of a chunk of the gradient over all ranks, weighted by their rows of the
+        current batch."""
         group = self.group
         ops = self.network.ops
         ranks = sorted(range(group.size), key=group.rank.__ne__)  # this one first
@@ -41,11 +41,11 @@ class SharedUpdates(Updates):
         ops.call(group.sums.start_shared, ops, grads, shares)
 
     def gather(self, out: Array) -> None:
-        """The gradient of the whole batch, all parts of it, in `out` (P,)."""
-        self.group.sums.barrier()  # nobody adds up any more
+        """Collect the gradient of the whole batch, all parts of it, in `out` (P,)."""
+        self.group.sums.barrier()  # all ranks have summed their parts
         for grad, part in zip(self.grads, self.parts, strict=True):
             out[part] = grad[part]
-        self.group.sums.barrier()  # nobody reads them any more
+        self.group.sums.barrier()  # all ranks have read them
 
     def apply(self) -> None:
         super().apply()
@@ -53,14 +53,14 @@ class SharedUpdates(Updates):
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """In the block the network and the optimiser have what is shared. It begins as rank 0's is."""
+        """Within the block, the network and the optimiser use the shared memory, initialised from rank 0."""
         parameters = self.network.parameters
         theta = parameters.theta
         grad = parameters.grad
         slices = self.slices
         own = [theta, *self.optimizer.moments]
         rank = self.group.rank
-        self.group.sums.barrier()  # nobody reads what was there before
+        self.group.sums.barrier()  # no rank reads the old contents any more
         for i, array in enumerate(own if rank == 0 else ()):
             self.weights[i] = array
         self.group.sums.barrier()
@@ -79,6 +79,6 @@ class SharedUpdates(Updates):
 
 
 def overlap(some: slice, part: slice) -> slice:
-    """What is in both, perhaps nothing."""
+    """Return the intersection of two slices, which may be empty."""
     stop = min(some.stop, part.stop)
     return slice(min(max(some.start, part.start), stop), stop)

@@ -1,5 +1,5 @@
-"""State: how a training stands. Taken from a trainer, and given to another one of the same kind, which then goes on to
-the same weights, to the bit: all arrays that training changes, where the random generators stand, and what was counted.
+"""State: the full state of a training, taken from a trainer and restored in another one of the same kind, which then
+continues to bit-identical weights: all arrays that training changes, the random generators, and the counters.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ SETTINGS = ("batch_size", "epochs", "patience", "loss", "optimizer")
 
 @dataclass
 class Position:
-    """Epochs done, steps done of the next one and their seconds; the lowest validation loss so far, epochs since then;
-    whether the training has ended."""
+    """Epochs done; steps done of the next one, and the seconds they took; the lowest validation loss so far, and the
+    epochs since then; True if the training has ended."""
 
     epoch: int = 0
     step: int = 0
@@ -35,12 +35,12 @@ class Position:
 
 
 def device(network: Sequential) -> str:
-    """Where it is, and whether with kernels."""
+    """Return the backend and the class of its Ops, which tells whether kernels are used."""
     return f"{network.ops.backend}, {type(network.ops).__name__}"
 
 
 def identity(trainer: Trainer) -> Facts:
-    """What has to be the same for a training to go on."""
+    """Return the settings that must be equal for a training to be resumed."""
     network = trainer.network
     facts = {
         "backend": device(network),
@@ -52,13 +52,13 @@ def identity(trainer: Trainer) -> Facts:
 
 
 def below(prefix: str, arrays: Arrays) -> Arrays:
-    """Those whose names begin so, by the rest of their names."""
+    """Return the arrays whose names begin with `prefix`, keyed by the rest of their names."""
     start = len(prefix)
     return {name[start:]: array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def take(trainer: Trainer) -> tuple[Facts, Arrays]:
-    """How things stand, copied."""
+    """Return a copy of the trainer's state."""
     ops = trainer.ops
     lr = trainer.optimizer.lr
     within = trainer.at.step > 0
@@ -84,7 +84,7 @@ def take(trainer: Trainer) -> tuple[Facts, Arrays]:
 
 
 def between_epochs(trainer: Trainer) -> tuple[Facts, Arrays]:
-    """What the next epoch follows from beside the network's own arrays, and nothing of the epochs before."""
+    """Return the state that the next epoch depends on, without the network's arrays and the history."""
     trainer.at = Position()
     facts, arrays = take(trainer)
     facts |= {"history": {"loss": [], "seconds": []}, "callbacks": []}
@@ -93,7 +93,7 @@ def between_epochs(trainer: Trainer) -> tuple[Facts, Arrays]:
 
 
 def restore(trainer: Trainer, facts: Facts, arrays: Arrays) -> None:
-    """Go on from there. KeyError, TypeError or ValueError for what is no state of such a trainer."""
+    """Restore a trainer's state. Raises KeyError, TypeError or ValueError if it does not belong to such a trainer."""
     check(facts)
     ops = trainer.ops
     optimizer = trainer.optimizer
@@ -112,7 +112,7 @@ def restore(trainer: Trainer, facts: Facts, arrays: Arrays) -> None:
         raise ValueError(f"expected the arrays {sorted(needed)}, got {sorted(arrays)}")
     for name, array in arrays.items():
         place = places[name]
-        whole = place.dtype.kind == "i"  # which count something
+        whole = place.dtype.kind == "i"  # counters
         right = array.dtype == place.dtype and array.shape == place.shape
         if not right or not (array >= 0 if whole else np.isfinite(array)).all():
             wanted = f"{'counts' if whole else 'finite'} {place.dtype} {place.shape}"
@@ -121,7 +121,7 @@ def restore(trainer: Trainer, facts: Facts, arrays: Arrays) -> None:
     for name, array in arrays.items():
         ops.copy(ops.to_device(array), out=places[name])
     if at.step:
-        # As `take` finds it, before a step is done: rank 0 tells the other ranks where it goes on from.
+        # `take` may read it before the next step: rank 0 broadcasts its state to the other ranks.
         trainer.total = total[()]
         trainer.entered = at.step, trainer.total
         trainer.drawn_from = facts["order"]
@@ -144,18 +144,18 @@ def restore(trainer: Trainer, facts: Facts, arrays: Arrays) -> None:
 
 
 def counts(callback: Any) -> Facts:
-    """The numbers that a callback keeps, as how many epochs it has waited for a better loss."""
+    """Return the numbers that a callback stores, such as the epochs it has waited for a better loss."""
     own = getattr(inner(callback), "__dict__", {})
     return {name: value for name, value in own.items() if type(value) in (bool, int, float)}
 
 
 def inner(callback: Any) -> Any:
-    """What a stacked model's callback is before it is told which layer is trained."""
+    """Return the user's callback, unwrapping that of a stacked model."""
     return callback.args[0] if isinstance(callback, functools.partial) else callback
 
 
 def check(facts: Facts) -> None:
-    """KeyError, TypeError, ValueError or AttributeError where something is not of the kind that it has to be."""
+    """Raise KeyError, TypeError, ValueError or AttributeError if a fact has the wrong type or range."""
     at = Position(**facts["at"])
     sound = [type(value) is type(getattr(Position, name)) for name, value in vars(at).items()]
     for values in facts["history"].values():

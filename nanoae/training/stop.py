@@ -1,4 +1,4 @@
-"""Stop: a signal that asks a training to end is answered between two steps, where everything is whole."""
+"""Stop: handles signals that ask a training to end between two steps, where the state is consistent."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ DEFAULT = {
 
 
 class StopRequested(KeyboardInterrupt):
-    """Raised between two steps, or two epochs, once a signal has come."""
+    """Raised between two steps or epochs after a signal was received."""
 
 
 class Stop:
-    """signum: the signal that came while signals were `heeded`, or None."""
+    """signum: the signal received within `heeded`, or None."""
 
     signum: int | None = None
 
@@ -29,26 +29,26 @@ class Stop:
         self.terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
 
     def note(self, signum: int, frame: Any) -> None:
-        """The first one is only noted; the next one ends the program at once, as it does outside."""
+        """Store the first signal; end the program on the second, as without this handler."""
         if self.signum is not None:
             raise KeyboardInterrupt if signum == signal.SIGINT else SystemExit(128 + signum)
         self.signum = signum
         for descriptor in self.terminals:
-            # it has been closed: who still writes to it is not to fail
+            # The terminal was closed: keep later writes from failing
             if not os.isatty(descriptor):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
-# The main thread's, if there is one: it alone gets signals, which are the whole process's
+# The Stop of the main thread, the only one that receives signals, if it is within `heeded`
 heeding: list[Stop] = []
 
 
 @contextmanager
 def heeded(leave: bool = True) -> Iterator[Stop]:
-    """In the block SIGINT (Ctrl-C), SIGTERM and SIGHUP are noted for `check`. Signals that the program itself handles,
-    or ignores, stay what they are, and so do all in other threads than the main one, which none of them reaches.
+    """Within the block, store SIGINT (Ctrl-C), SIGTERM and SIGHUP for `check`. Signals that the program handles or
+    ignores itself are left alone. Outside the main thread, which alone receives signals, nothing is changed.
 
-    leave   whether the program ends with the block, exit code 128 + n, after another signal than SIGINT
+    leave   True to end the program after the block, with exit code 128 + n, if another signal than SIGINT was received
     """
     if heeding or threading.current_thread() is not threading.main_thread():
         yield heeding[0] if heeding else Stop()
@@ -74,11 +74,11 @@ def heeded(leave: bool = True) -> Iterator[Stop]:
 
 
 def requested() -> bool:
-    """Whether a signal has come that is heeded."""
+    """Return True if a signal was received within `heeded`."""
     return bool(heeding) and heeding[0].signum is not None
 
 
 def check() -> None:
-    """StopRequested if a signal has come."""
+    """Raise StopRequested if a signal was received."""
     if requested():
         raise StopRequested

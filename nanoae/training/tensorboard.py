@@ -1,4 +1,4 @@
-"""TensorBoard: a callback that writes what TensorBoard shows, through tensorboardX."""
+"""TensorBoard: a callback that writes logs for TensorBoard with tensorboardX."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from nanoae.training.callbacks import learning_rate
 from nanoae.training.loop import Trainer
 from nanoae.training.state import SETTINGS
 
-IMAGES = 10  # rows drawn
-POINTS = 1000  # codes shown in the projector
+IMAGES = 10  # number of rows shown as images
+POINTS = 1000  # number of codes in the projector
 
 
 class TensorBoard:
-    """Writes to `logdir` what `tensorboard --logdir LOGDIR` shows:
+    """Write logs to `logdir` for `tensorboard --logdir LOGDIR`:
 
-    scalars      after each epoch: loss, val_loss, learning_rate, seconds; of a pretraining under pretraining/LAYER
-    histograms   weights and gradients of each layer, the gradients those of the epoch's last batch
-    graph        the layers in their order
+    scalars      after each epoch: loss, val_loss, learning_rate, seconds; for pretraining under pretraining/LAYER
+    histograms   weights of each layer, and its gradients in the epoch's last batch
+    graph        the layers in order
     hparams      the settings of the estimator, or of the trainer
-    images       of `x`: ten rows, and their reconstructions below
+    images       ten rows of `x` and their reconstructions below
     projector    the codes of up to 1,000 rows of `x`, with `labels` and images
 
     >>> board = nanoae.TensorBoard("logs", x_test, labels=y_test, shape=(28, 28))
     >>> nanoae.Autoencoder(epochs=5, callbacks=[board]).fit(x_train, validation_data=x_test)
 
     logdir   a folder
-    x        (N, D) or (N, ...) rows as the network reads them: for a conditional model, with the one-hot labels behind
-    labels   (N,) what is written beside a code
-    shape    of a row as an image: (H, W), (C, H, W) or (H, W, C); by default as x has it
-    every    epochs between histograms, images and codes; None: ten times in all, and at the end of the epochs
+    x        rows (N, D) or (N, ...) as the network reads them: for a conditional model, followed by one-hot labels
+    labels   (N,) labels of the codes
+    shape    image shape of a row: (H, W), (C, H, W) or (H, W, C); by default that of x
+    every    epochs between histograms, images and codes; None: ten times in all, and after the last epoch
 
-    Needs the extra nanoae[tensorboard].
+    Requires the extra nanoae[tensorboard].
     """
 
     def __init__(
@@ -59,14 +59,14 @@ class TensorBoard:
             raise ValueError("TensorBoard: expected a label for each row of x.")
         if self.x is not None and math.prod(self.shape) > math.prod(examples[1:]):
             raise ValueError(
-                f"TensorBoard: expected a shape for the numbers of a row, {examples[1:]}, got {self.shape}."
+                f"TensorBoard: expected a shape for the values of a row, {examples[1:]}, got {self.shape}."
             )
         if every is not None and every < 1:
             raise ValueError(f"TensorBoard: expected every >= 1, got {every}.")
         self.writer: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "writer": None}  # a copy writes a file of its own
+        return {**vars(self), "writer": None}  # a copy writes its own file
 
     def __call__(self, trainer: Trainer, row: dict[str, float]) -> None:
         epoch = int(row["epoch"])
@@ -91,12 +91,12 @@ class TensorBoard:
         self.writer.flush()
 
     def close(self) -> None:
-        """Ends the file; a later epoch begins another."""
+        """Close the file; a later epoch begins a new one."""
         if self.writer is not None:
             self.writer.close()
             self.writer = None
 
-    # ---------------------------------------------------------------- what is written
+    # ---------------------------------------------------------------- contents
 
     def add_histograms(self, trainer: Trainer, epoch: int) -> None:
         for i, layer in enumerate(trainer.network.layers):
@@ -106,7 +106,7 @@ class TensorBoard:
                     self.writer.add_histogram(tag, trainer.ops.to_numpy(array), epoch)
 
     def add_graph(self, trainer: Trainer) -> None:
-        """A node for each layer, with the shape of its output and its description."""
+        """Write a node for each layer, with its output shape and description."""
         from google.protobuf.json_format import ParseDict
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.proto.graph_pb2 import GraphDef
@@ -145,7 +145,7 @@ class TensorBoard:
             self.writer.file_writer.add_summary(summary)
 
     def add_rows(self, trainer: Trainer, epoch: int) -> None:
-        """Images and codes of x."""
+        """Write images and codes of x."""
         network = trainer.network
         ops = trainer.ops
         model = trainer.model
@@ -170,12 +170,12 @@ class TensorBoard:
             square = images is not None and images.shape[2] == images.shape[3]
             sprites = unit(images, images) if square else None
             codes = codes.reshape(len(x), -1)
-            # tensorboardX fills up its sheet of sprites with what is in memory
+            # tensorboardX fills its sprite sheet with uninitialised memory
             with np.errstate(all="ignore"):
                 self.writer.add_embedding(codes, self.labels, sprites, epoch, "codes")
 
     def images(self, rows: np.ndarray) -> Any:
-        """(N, C, H, W), C being 1 or 3: the rows, of which a conditional model's inputs have more than the image."""
+        """Return rows as images (N, C, H, W) with C = 1 or 3, without the labels of a conditional model's inputs."""
         rows = rows.reshape(len(rows), -1)[:, : math.prod(self.shape)]
         images = rows.reshape(len(rows), *self.shape)
         if len(self.shape) == 2:
@@ -188,13 +188,13 @@ class TensorBoard:
 
 
 def above(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
-    """(C, 2 H, N W): the images (N, C, H, W), and below them their reconstructions, on the same scale."""
+    """Return one image (C, 2 H, N W) of images (N, C, H, W) above their reconstructions, on the same scale."""
     upper = np.concatenate(list(unit(images, images)), axis=2)
     lower = np.concatenate(list(unit(reconstructions, images)), axis=2)
     return np.concatenate([upper, lower], axis=1)
 
 
 def unit(x: np.ndarray, like: Any) -> Any:
-    """x with the smallest of `like` at 0 and the largest at 1."""
+    """Scale x so that the minimum of `like` is 0 and its maximum is 1; clip to [0, 1]."""
     span = max(np.ptp(like), 1e-12)
     return np.clip((x - like.min()) / span, 0, 1)

@@ -1,7 +1,7 @@
-"""Updates: an optimiser's steps on the network of a trainer.
+"""Updates: the steps of an optimiser on a trainer's network.
 
-The optimiser says how theta follows from a gradient. What of theta learns, how fast after a training has diverged, and
-where a recorded step finds its number and its rate is the trainer's.
+The optimiser defines how theta changes with a gradient. The trainer decides which slices of theta are trained, how the
+rate is reduced after a divergence, and where a recorded step finds its number and rate.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from nanoae.engine.optim import Optimizer
 class Updates:
     """The steps of a built optimiser.
 
-    slices       of theta that learn; everything else stays what it is, to the bit
-    rate_scale   of the rate that the optimiser's lr says: less after a training diverged and went back
+    slices       slices of theta to train; the rest is frozen and stays bit-identical
+    rate_scale   factor of the optimiser's lr; reduced when training diverges and is rolled back
     """
 
     rate_scale = 1.0
@@ -29,17 +29,17 @@ class Updates:
         self.slices = [slice(0, len(network.theta))] if slices is None else slices
 
     def rate_at(self, t: int) -> float:
-        """The learning rate of step t = 1, 2, ..."""
+        """Return the learning rate of step t = 1, 2, ..."""
         return self.rate_scale * self.optimizer.rate_at(t)
 
     def step(self) -> None:
-        """The update that follows from the network's grad."""
+        """Update theta from the network's grad."""
         self.optimizer.rate = self.rate_at(self.optimizer.t + 1)
         self.optimizer.t += 1
         self.apply()
 
     def apply(self) -> None:
-        """The same at the optimiser's t and rate: numbers, or in a recorded step 0-d arrays of the device."""
+        """Do the update with the optimiser's t and rate: numbers, or 0-d device arrays in a recorded step."""
         theta = self.network.theta
         grad = self.network.grad
         self.optimizer.clip(grad)

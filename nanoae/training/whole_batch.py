@@ -1,11 +1,11 @@
-"""What a step knows of the whole batch, on a rank that has a shard of it.
+"""Computations that need the whole batch, on a rank that holds a shard of it.
 
-A layer and a loss compute on the rank's own rows, and what they make is a mean over these: of P ranks with n_r rows
-each the mean over all N is Σ_r n_r / N · (rank r's). That is all that most of them need. Beyond it are
+Layers and losses compute means over the rank's own rows; for P ranks with n_r rows each, the mean over all N is
+Σ_r n_r / N · (rank r's mean). Most of them need nothing else. The exceptions are
 
-    noise              drawn for the whole batch on every rank, from the same generator, and cut: what one process draws
-    batch statistics   BatchNorm's mean and variance, KLSparsity's activity, a Gaussian's free bits, a number of targets
-                       that are known: sums over the ranks, within forward and backward
+    noise              drawn for the whole batch on every rank from the same generator, then cut: as in one process
+    batch statistics   BatchNorm's mean and variance, KLSparsity's activation, a Gaussian's free bits, the number of
+                       known targets: sums over the ranks within forward and backward
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from nanoae.training.process_group import ProcessGroup
 
 
 class WholeBatch:
-    """Primitives of a device, in which a batch's noise and means are those of the whole batch. It comes before the
-    class of the device's own, `plain`."""
+    """Mixin for an Ops class, with noise and means of the whole batch. It precedes the device's class in the MRO;
+    `plain` is an instance of that."""
 
     plain: Ops
     group: ProcessGroup
 
     def cut(self, draw: Any, generator: Any, *arguments: Any, out: Array) -> Array:
-        """The rank's rows of what `draw` makes for the whole batch; out (n, ...), or k rows of it for each of the n."""
+        """Draw for the whole batch and keep this rank's rows: out (n, ...), or k rows for each of the n."""
         shard = self.group.shard
         k = len(out) // (shard.stop - shard.start)
         shape = (shard.rows * k, *out.shape[1:])
@@ -45,7 +45,7 @@ class WholeBatch:
         return self.cut(self.plain.keep_mask, generator, keep, scale, out=out)
 
     def share_of(self, part: float, whole: Array) -> Array:
-        """A share of all targets that are known: what makes a mean of their sum, times the rank's share of the rows."""
+        """part / the number of known targets in the whole batch, divided by this rank's share of the rows."""
         memory = self.plain.empty(1, whole.dtype)
         count = self.plain.copy(whole, out=memory)
         self.group.start_sum(self.plain, count)
@@ -71,7 +71,7 @@ class WholeBatch:
         free: float,
         out: Array,
     ) -> Array:
-        """The same with `free` nats of each unit, on average over the batch."""
+        """As `gaussian_kl`, with `free` nats per unit, averaged over the batch."""
         self.plain.gaussian_kl(x, std, beta, 0.0, out=out)
         xp = self.plain.xp
         k = std.shape[1]
@@ -87,7 +87,7 @@ class WholeBatch:
 
 
 def whole_batch(ops: Ops, group: ProcessGroup) -> Ops:
-    """`ops` with the noise and the means of the whole batch."""
+    """Return a copy of `ops` with noise and means of the whole batch."""
     kind = type(ops)
     result: Ops = object.__new__(type(kind.__name__, (WholeBatch, kind), {}))
     vars(result).update(vars(ops), plain=ops, group=group)
@@ -95,9 +95,9 @@ def whole_batch(ops: Ops, group: ProcessGroup) -> Ops:
 
 
 class SynchronisedBatchNorm(BatchNorm):
-    """A BatchNorm whose mean and variance are the whole batch's. It shares all that `norm` has.
+    """A BatchNorm with the mean and variance of the whole batch. It shares all attributes of `norm`.
 
-    Over M numbers a feature, of which m are this rank's:
+    With M values per feature, m of them on this rank:
 
     Backward  dx = gamma / sqrt(var + eps) · (dy - (N / n) (Σ_r n_r / N dbeta_r) / M - x̂ ...),  N / n / M = 1 / m
     """
