@@ -601,11 +601,11 @@ def bad_files(folder):
         (("--data", "nan.csv", "--stacked", "2,1"), "nan.csv: expected a number in each cell"),
         (("--data", "inf.csv"), "got inf in row 6, column 'b'"),
         (("--data", "hole.csv", "--classify", "--label", "c"), "got words or gaps in b. "),
-        (("--data", "tall.csv"), "row 6, column 'b', as (nearly) all are there, got 'tall'"),
+        (("--data", "tall.csv"), "row 6, column 'b', like (nearly) all of its cells, got 'tall'"),
         (("--data", "nan.npy"), "got nan in row 18, column 3 (counted from 1)"),
         (
             ("--data", "nan.npz"),
-            "nan.npz, x_test: expected finite numbers of float32, got nan in row 8, column 3",
+            "nan.npz, x_test: expected finite float32 numbers, got nan in row 8, column 3",
         ),
         (("--data", "huge.npy"), "got 1e+39 in row 18, column 3"),
         (("--data", "one.csv"), "N >= 2 examples"),

@@ -58,14 +58,19 @@ def test_codes_are_categories_with_a_word(kind, tmp_path):
     assert {*read_table(path).column(0)} - {None} == {*known}
     for given in (read_table(path), *frames(cells).values()):
         with pytest.warns(
-            UserWarning, match="is read as categories: zeros or a plus in front"
+            UserWarning, match="is read as categories, since leading zeros or plus signs"
         ) as told:
             encoder = TableEncoder().fit(given)
         assert encoder.categories_ == [known, None] and len(told) == 1
     for ask in (load_data, open_rows):
-        with pytest.raises(ValueError, match=re.escape(f"'zip', got codes, as '{cells[0]}', with")):
+        with pytest.raises(
+            ValueError,
+            match=re.escape(
+                f"'zip', got codes with leading zeros or plus signs, such as '{cells[0]}'"
+            ),
+        ):
             ask(path)
-    with pytest.raises(ValueError, match="expected numbers, got text in column '0', as '"):
+    with pytest.raises(ValueError, match="expected numbers, got text in column '0', such as '"):
         nanoae.Autoencoder(1, epochs=1).fit(np.array(frames(cells)["array"], object))
 
 

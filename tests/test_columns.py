@@ -94,7 +94,7 @@ def test_the_columns_are_those_of_training_in_any_order(run, tmp_path, data, sai
         ),
         (
             "more.csv",
-            "got 5: none missing, ['id', 'kind'] unknown. A label is named: label=, --label; leave out what",
+            "got 5: none missing, ['id', 'kind'] unknown. Name a label column with label=, --label; leave",
         ),
         ("index.csv", "got 4: none missing, ['Unnamed: 0'] unknown"),
     ],
@@ -120,7 +120,7 @@ def test_a_column_in_another_unit_is_refused(run, tmp_path, command):
     )
     out = () if command == "evaluate" else ("--out", tmp_path / "o.npy")
     code, _, err = run(command, "m", "--data", tmp_path / "percent.csv", *out)
-    told = "percent.csv: expected column 'b' in the unit that was learned, none, got %. Write both alike."
+    told = "percent.csv: expected column 'b' in the unit that was learned, none, got %. Use one unit for both."
     assert code == 2 and err == f"nanoae: error: {told}\n"
 
 
@@ -166,7 +166,7 @@ def test_what_has_no_names_is_taken_as_it_stands_and_that_is_told(run):
     code, out, err = run("evaluate", "m", "--data", "nameless.csv", "--split", "all")
     assert code == 0 and out.splitlines()[-1] == expected[1].splitlines()[-1]
     assert re.search(
-        "warning: nameless.csv: taking its columns, which have no names, in the order 'a, b, c, d'",
+        "warning: nameless.csv: its columns have no names; taking them in the order 'a, b, c, d'",
         err,
     )
 

@@ -257,12 +257,12 @@ F8 = np.ones((10, 2))
         "npz labels": (
             "b.npz",
             npz(X=F8, y=Y[:9]),
-            "expected y of 10 labels, one an example, got \\(9,\\)",
+            "expected y of 10 labels, one per example, got \\(9,\\)",
         ),
         "npz test": (
             "b.npz",
             npz(x_train=F8, x_test=F8[:, :1]),
-            r"x_test of examples \(2,\) as in x_train, got \(10, 1\)",
+            r"x_test with examples of shape \(2,\), as in x_train, got \(10, 1\)",
         ),
         "npz test labels": (
             "b.npz",
@@ -379,10 +379,10 @@ def test_images_refused(tmp_path):
         load_data(tmp_path)
     image.fromarray(np.zeros((5, 7), np.uint8)).save(tmp_path / "0.png")
     cases = {
-        "1.png": (np.zeros((7, 5), np.uint8), r"shape \(5, 7\) as 0.png, got \(7, 5\)"),
-        "2.jpg": (np.zeros((5, 7, 3), np.uint8), r"shape \(5, 7\) as 0.png, got \(5, 7, 3\)"),
+        "1.png": (np.zeros((7, 5), np.uint8), r"shape \(5, 7\) like 0.png, got \(7, 5\)"),
+        "2.jpg": (np.zeros((5, 7, 3), np.uint8), r"shape \(5, 7\) like 0.png, got \(5, 7, 3\)"),
         "3.png": (np.zeros((5, 7, 4), np.uint8), "an image without transparent pixels, got some"),
-        "4.png": (np.zeros((5, 7), np.uint16), "uint8 as 0.png, got uint16"),
+        "4.png": (np.zeros((5, 7), np.uint16), "uint8 like 0.png, got uint16"),
     }
     for name, (pixels, match) in cases.items():
         image.fromarray(pixels).save(tmp_path / name)
@@ -572,7 +572,7 @@ def test_images_and_labels_must_be_as_many(home, monkeypatch):
     for file, raw in content.items():
         write(home / "mnist" / file, raw)
     with pytest.raises(
-        ValueError, match="expected y_train of 10 labels, one an example, got \\(9,\\)"
+        ValueError, match="expected y_train of 10 labels, one per example, got \\(9,\\)"
     ):
         load_data("mnist", home)
 

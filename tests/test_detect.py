@@ -257,7 +257,7 @@ def test_a_mistake_is_told_in_one_line_and_nothing_is_written(run, name):
         (("--contamination", "0.9"), "expected contamination in"),
         (("--mad", "-1"), "expected k > 0"),
         (("--members", "0"), "expected members"),
-        (("--ignore", "id,plan,minutes,bill,country"), "none but those to ignore"),
+        (("--ignore", "id,plan,minutes,bill,country"), "got only columns to ignore"),
         (("--out", "new.csv"), "expected a file of its own"),
         (("--out", "nowhere/scores.csv"), "expected a file that can be written"),
         (("--mad", "1", "--contamination", "0.1"), "not allowed with"),

@@ -156,13 +156,13 @@ def test_a_column_of_categories_in_every_type(kind):
     if kind in ("str", "categorical of whole numbers"):
         assert np.isfinite(detector().fit(mine).score_samples(mine)).all()
     for estimator in (PCA(1), ClusterLabelDetector(), StackedClassifier((2,), epochs=1)):
-        kind = f"{type(estimator).__name__}: expected numbers, got (text|categories) in column 'c', as .*TableEncoder"
-        with pytest.raises(ValueError, match=kind):
+        told = "expected numbers, got (text|categories) in column 'c', such as .*TableEncoder"
+        with pytest.raises(ValueError, match=f"{type(estimator).__name__}: {told}"):
             estimator.fit(mine, np.arange(N) % 2)
 
 
 def test_numbers_beside_texts_are_told():
-    told = "column 'c' holds numbers beside texts, all read as categories"
+    told = "column 'c' holds numbers and texts, all read as categories"
     cells = [1, 2.5, "x", None] * 10
     for table in (frame(cells), pl.DataFrame({"c": pl.Series(cells, dtype=pl.Object)})):
         with pytest.warns(UserWarning, match=told):
@@ -359,7 +359,7 @@ RISING = {
 def test_days_written_as_numbers_are_told():
     days = np.random.default_rng(0).permutation(28)[:20] + 20240101 + 100 * (np.arange(20) % 12)
     with pytest.warns(
-        UserWarning, match=r"'c' holds dates as numbers, as 20240\d+, in which a month"
+        UserWarning, match=r"'c' holds dates as numbers, such as 20240\d+, so a month"
     ):
         TableEncoder().fit(pd.DataFrame({"c": days}))
     with warnings.catch_warnings():
@@ -516,12 +516,12 @@ REFUSED = {
     "complex objects": (lambda: frame(pd.Series([1, 2j] * 20, dtype=object)), ValueError, "column 'c', got a complex"),
     "too large": (lambda: frame(pd.Series([10**400, 1] * 20, dtype=object)), ValueError, "inf in row 0, column 'c'"),
     "a name twice": (lambda: pd.DataFrame(np.eye(4), columns=list("abca")), ValueError, "names, got 'a' twice"),
-    "a number twice": (lambda: pd.concat([frame(A)] * 2, axis=1), ValueError, "different names, got 'a' twice"),
-    "fields": (lambda: np.zeros(9, [("x", float), ("y", float)]), ValueError, r"array of fields \('x', 'y'\)"),
-    "records": (lambda: np.rec.array([(1.0, 2.0)] * 9), ValueError, "structured array of fields"),
-    "ragged": (lambda: [[1, 2], [3]], ValueError, "expected rows of one length"),
+    "a number twice": (lambda: pd.concat([frame(A)] * 2, axis=1), ValueError, "distinct names, got 'a' twice"),
+    "fields": (lambda: np.zeros(9, [("x", float), ("y", float)]), ValueError, r"array with fields \('x', 'y'\)"),
+    "records": (lambda: np.rec.array([(1.0, 2.0)] * 9), ValueError, "structured array with fields"),
+    "ragged": (lambda: [[1, 2], [3]], ValueError, "expected rows of equal length"),
     "a series": (lambda: pd.Series(A), ValueError, "got 1D array"),
-    "text": (lambda: np.array([["x", 1.0], ["y", 2.0]] * 9, dtype=object), ValueError, "in column '0', as 'x'"),
+    "text": (lambda: np.array([["x", 1.0], ["y", 2.0]] * 9, dtype=object), ValueError, "in column '0', such as 'x'"),
     "a text among numbers": (lambda: frame([*range(39), "oops"]), ValueError, "column 'c', .* got 'oops'"),
 }  # fmt: skip
 
@@ -645,7 +645,7 @@ def test_masked_values_are_gaps_everywhere(masked):
 def test_masked_values_are_an_error_where_none_may_be(masked):
     X, y = masked.data[:, [0, 2]], np.arange(N) % 2
     message = (
-        r"expected finite numbers, got NaN in row 0, column 1 .*what is masked.*missing=\"mask\""
+        r"expected finite numbers, got NaN in row 0, column 1 .*masked values.*missing=\"mask\""
     )
     everybody = [PCA(1), small(missing="error"), nanoae.VariationalAutoencoder(1, (4,)), ClusterLabelDetector(),
                  AnomalyDetector(), StackedClassifier((2,)), nanoae.StackedAutoencoder((2,))]  # fmt: skip

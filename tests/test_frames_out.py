@@ -212,6 +212,6 @@ def test_what_cannot_be_asked_for(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "polars", None)
     with pytest.raises(
         ImportError,
-        match="PCA: expected polars for the output that was asked for, got no such package",
+        match="PCA: expected polars for the requested output, got no such package",
     ):
         nanoae.PCA(1).fit(X).set_output(transform="polars").transform(X)

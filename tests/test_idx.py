@@ -73,7 +73,7 @@ def test_a_folder_of_them_tells_to_name_one(tmp_path):
     write(tmp_path / "a-images-idx3-ubyte", IMAGES)
     with (
         pytest.warns(UserWarning, match="no images"),
-        pytest.raises(BadFile, match=r"named itself: .*a-images-idx3"),
+        pytest.raises(BadFile, match=r"pass its own path: .*a-images-idx3"),
     ):
         load_data(tmp_path)
 

@@ -311,19 +311,21 @@ def test_images_of_different_sizes_are_named(tmp_path):
     save(tmp_path / "3.png", GREY[3, :4])
     with pytest.raises(
         BadFile,
-        match=r"3.png: expected shape \(5, 7\) as 0.png, got \(4, 7\). Make .* \(--resize HxW, resize=",
+        match=r"3.png: expected shape \(5, 7\) like 0.png, got \(4, 7\). Make .* \(--resize HxW, resize=",
     ):
         load_data(tmp_path)
     save(tmp_path / "3.png", GREY[3].T)
-    with pytest.raises(BadFile, match=r"3.png: expected shape \(5, 7\) as 0.png, got \(7, 5\)"):
+    with pytest.raises(BadFile, match=r"3.png: expected shape \(5, 7\) like 0.png, got \(7, 5\)"):
         load_data(tmp_path)
     save(tmp_path / "3.png", RGB[3])
-    with pytest.raises(BadFile, match=r"3.png: expected shape \(5, 7\) as 0.png, got \(5, 7, 3\)"):
+    with pytest.raises(
+        BadFile, match=r"3.png: expected shape \(5, 7\) like 0.png, got \(5, 7, 3\)"
+    ):
         load_data(tmp_path)
     save(tmp_path / "3.png", DEEP[3])
     with pytest.raises(
         BadFile,
-        match=r"3.png: expected uint8 as 0.png, got uint16. Give all images 8 bits, or all 16",
+        match=r"3.png: expected uint8 like 0.png, got uint16. Use 8 bits for all images, or 16",
     ):
         load_data(tmp_path)
 
@@ -389,7 +391,7 @@ def test_images_to_scale_are_counted_as_what_is_kept_of_them(tmp_path):
 )
 def test_a_size_that_is_none_is_refused(tmp_path, size):
     fill(tmp_path, GREY)
-    with pytest.raises(ValueError, match="resize: expected a height and a width, as 64x48, got"):
+    with pytest.raises(ValueError, match="resize: expected height and width, such as 64x48, got"):
         load_data(tmp_path, resize=size)
 
 
@@ -400,7 +402,7 @@ def test_only_images_of_a_folder_are_scaled(tmp_path):
             load_data(name, resize=(3, 4))
     fill(tmp_path / "set", GREY)
     save(tmp_path / "set" / "1.png", RGB[1])
-    with pytest.raises(BadFile, match=r"expected shape \(3, 4\) as 0.png, got \(3, 4, 3\)"):
+    with pytest.raises(BadFile, match=r"expected shape \(3, 4\) like 0.png, got \(3, 4, 3\)"):
         load_data(tmp_path / "set", resize=(3, 4))
 
 
@@ -454,7 +456,7 @@ def test_nothing_is_dropped_in_silence(tmp_path):
     (tmp_path / "labels.csv").write_text("a,b\n1,2\n")
     (tmp_path / "notes").mkdir()
     with pytest.warns(
-        UserWarning, match=r"in it that are no images are left out: (labels.csv|notes)"
+        UserWarning, match=r"entries that are no images are left out: (labels.csv|notes)"
     ):
         np.testing.assert_array_equal(read(tmp_path), GREY)
     for name in ("b.heic", "c.AVIF", "d.svg"):
@@ -559,15 +561,15 @@ def test_a_class_may_be_called_train(tmp_path):
         ),
         "beside the split": (
             ["train/0.png", "test/0.png", "cat/0.png"],
-            "nothing beside train and test, got cat",
+            "nothing but train and test, got cat",
         ),
         "image beside the split": (
             ["train/0.png", "test/0.png", "0.png"],
-            "nothing beside train and test, got 0.png",
+            "nothing but train and test, got 0.png",
         ),
         "three parts": (
             ["train/0.png", "test/0.png", "val/0.png"],
-            "nothing beside train and test, got val",
+            "nothing but train and test, got val",
         ),
         "no label": (
             ["cat/0.png", "None/0.png"],

@@ -101,7 +101,7 @@ def test_labels_of_other_libraries(library):
 def test_labels_are_left_as_they_were():
     y = np.ma.MaskedArray(column([0, 1, -1, 0], int), column([0, 0, 0, 1], bool))
     before = y.copy()
-    with pytest.raises(ValueError, match="one mark of rows without a label"):
+    with pytest.raises(ValueError, match="one marker of missing labels"):
         classifier(y)
     y.mask = False
     classifier(y)
@@ -111,7 +111,7 @@ def test_labels_are_left_as_they_were():
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (["a", 1], "labels of one kind, numbers, truth values or texts, got 1 and 'a'"),
+        (["a", 1], "labels of one kind, numbers, booleans or texts, got 1 and 'a'"),
         ([1, "1"], "labels of one kind, .* got 1 and '1'"),
         ([True, "TRUE"], "labels of one kind, .* got 'TRUE' and True"),
         ([True, 0, 1], "labels of one kind, .* got 0 and True"),
@@ -121,7 +121,7 @@ def test_labels_are_left_as_they_were():
         (["yes", "yes ", "no"], "each label in one spelling, got 'yes' and 'yes '"),
         (
             [0, 1, -1, np.nan],
-            "one mark of rows without a label, got -1 and empty ones. -1 stands for no label; if it is",
+            "one marker of missing labels, got -1 and empty labels. -1 stands for no label; if it is",
         ),
         ([0.5, 1.5, np.nan], "continuous"),
         ([(1, 2), "a"], r"class labels, numbers or text, got a tuple, \(1, 2\)"),
@@ -160,7 +160,7 @@ def test_texts_that_may_be_classes_are_told_of(mark, kind):
     "labels", [["no", "yes", "-"], ["dog", "cat", "missing"], [0, 1, -99], [0.0, 1.0, -999.0]]
 )
 def test_classes_that_may_be_no_labels_are_told_of(labels):
-    with pytest.warns(UserWarning, match="taking '.*' for a class. If it means that there is no"):
+    with pytest.warns(UserWarning, match="taking '.*' for a class. If it stands for no label"):
         assert classifier(column(labels)).classes_.tolist() == sorted(labels)
 
 
@@ -180,7 +180,7 @@ def test_decimals_are_numbers():
 def test_minus_one_and_one_alone_are_told_of():
     with pytest.warns(
         UserWarning,
-        match=r"taking -1 and 1, .* for two classes. Else -1 stands for no label; if it is",
+        match=r"taking -1 and 1 for two classes, .* Otherwise -1 stands for no label; if it is",
     ):
         assert classifier(column([-1, 1], int)).classes_.tolist() == [-1, 1]
     with warnings.catch_warnings():
@@ -444,6 +444,6 @@ def test_the_command_tells_it_once(tmp_path, capsys):
 def test_labels_of_another_kind_are_no_wrong_predictions(learned, judged):
     model = classifier(column(learned))
     with pytest.raises(
-        ValueError, match=re.escape(f"expected labels out of {learned}, got {judged[0]!r}")
+        ValueError, match=re.escape(f"expected labels from {learned}, got {judged[0]!r}")
     ):
         model.score(X, column(judged).tolist())

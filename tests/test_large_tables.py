@@ -152,7 +152,7 @@ def frames(*columns):
     [
         (lambda: nanoae.open_rows("x.xlsx"), "x.xlsx: expected a .npy, .csv"),
         (lambda: nanoae.open_rows(X, "much"), "expected an amount"),
-        (lambda: nanoae.open_rows(X, "1kB"), "memory of 1MB or more"),
+        (lambda: nanoae.open_rows(X, "1kB"), "memory of at least 1MB"),
         (lambda: nanoae.open_rows(iter([])), "got none"),
         (lambda: nanoae.open_rows([]), "got none"),
         (lambda: nanoae.open_rows(7), "open_rows: expected a file"),

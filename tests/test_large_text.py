@@ -56,7 +56,7 @@ def test_numbers_and_labels_in_every_spelling(spelling, tmp_path, in_parts):
     [
         (
             '"1.234,5"',
-            "a number with '.' before its decimals in row 302, column 'p', got '1.234,5'",
+            "a number with the decimal mark '.' in row 302, column 'p', got '1.234,5'",
         ),
         ("x", "a number in row 302, column 'p', got 'x'"),
         ("", "a number in row 302, column 'p', got ''"),

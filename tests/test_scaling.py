@@ -216,7 +216,7 @@ def test_what_float32_does_not_hold_is_told():
     ae = nanoae.Autoencoder(1, (4,), epochs=1, scaling="none", backend="numpy", random_state=0)
     with pytest.warns(
         UserWarning,
-        match=r'column 1, 99999999\d.* to 100000000\d.*, are \(nearly\) one in float32.*"float64"',
+        match=r'column 1, 99999999\d.* to 100000000\d.*, are \(nearly\) equal in float32.*"float64"',
     ):
         ae.fit(far)
     with warnings.catch_warnings():
@@ -296,7 +296,7 @@ def test_a_column_without_values_counts_for_nothing(name, tmp_path):
     learned, new = np.random.default_rng(0).normal(50, 3, size=(2, 120, 3))
     learned[:, 1] = np.nan
     with pytest.warns(
-        UserWarning, match="column 1 holds no value: what new rows hold there is left out"
+        UserWarning, match="column 1 holds no value, so its values in new rows are ignored"
     ):
         quick(scaling=name, missing="mask").fit(learned).save(tmp_path / "detector.npz")
     detector = nanoae.load(tmp_path / "detector.npz", backend="numpy")

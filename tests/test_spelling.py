@@ -123,20 +123,20 @@ FLOATS = [f"{0.37 * i:.2f}" for i in range(1, 31)]
 REFUSED = {
     "a tenth of an unknown mark": (
         ["n.k."] * 6 + FLOATS,
-        r"a number in row 2, column 'x', as are 83.3 % of .*, got 'n.k.'.*na=\['n.k.'\], --na='n.k.'.*--text='x'",
+        r"a number in row 2, column 'x', like 83.3 % of .*, got 'n.k.'.*na=\['n.k.'\] or --na='n.k.'.*--text='x'",
     ),
-    "most of it": (["n.k."] * 90 + FLOATS, "as are 25 % of its cells, got 'n.k.'"),
+    "most of it": (["n.k."] * 90 + FLOATS, "like 25 % of its cells, got 'n.k.'"),
     "a single mistake": (
         [*FLOATS, "oops"],
-        "a number in row 32, column 'x', as .nearly. all are there, got 'oops'",
+        "a number in row 32, column 'x', like .nearly. all of its cells, got 'oops'",
     ),
     "either thousands or decimals": (
         ["1,234", "5,678", "9"],
-        "one way only in column 'x', got 66.7 % .* as '1,234'",
+        "one way only in column 'x', got 66.7 % .* like '1,234'",
     ),
     "either, with points": (
         ["1.234", "5.678", "9"],
-        "one way only in column 'x', got 66.7 % .* as '1.234'.*--decimal",
+        "one way only in column 'x', got 66.7 % .* like '1.234'.*--decimal",
     ),
     "both decimal marks": (
         ["1.5", "2,5", "3"],
@@ -150,15 +150,15 @@ REFUSED = {
     ),
     "exponents of Fortran": (
         [f"{i}.5d+00" for i in range(9)],
-        "numbers alone in column 'x', got all .* 'D' behind",
+        "numbers alone in column 'x', got all .* followed by 'D'",
     ),
     "two units": (
         [f"{i}.5{'kM'[i % 2]}" for i in range(12)],
-        "got all .* with 'k' or 'M' behind them, as '0.5k'",
+        "got all .* followed by 'k' or 'M', such as '0.5k'",
     ),
     "units": (
         [f"{i}.5 kg" for i in range(9)],
-        "numbers alone in column 'x', got all .* 'kg' behind them, as '0.5 kg'",
+        "numbers alone in column 'x', got all .* followed by 'kg', such as '0.5 kg'",
     ),
     "minus behind": (
         [f"{i}.5{'-' * (i % 2)}" for i in range(9)],
@@ -171,13 +171,19 @@ REFUSED = {
     "censored": (["<0.1"] * 5 + FLOATS, "a number in row 2, column 'x', .* got '<0.1'"),
     "underscores": ([*FLOATS, "20_24"], "a number in row 32, column 'x', .* got '20_24'"),
     "feet and inches": ([f"5'{i}\"" for i in range(9)], "got all .* other signs in them"),
-    "durations": ([f"P1DT{i}H" for i in range(9)], "got all .* other signs in them, as 'P1DT0H'"),
+    "durations": (
+        [f"P1DT{i}H" for i in range(9)],
+        "got all .* other signs in them, such as 'P1DT0H'",
+    ),
     "hours, minutes": ([f"{i}h 30m" for i in range(9)], "got all .* other signs in them"),
     "mixed fractions": ([f"{i} 1/2" for i in range(9)], "got all .* other signs in them"),
     "complex": ([f"({i}.5-2e3j)" for i in range(9)], "got all .* other signs in them"),
-    "binary": ([f"{i + 2:#b}" for i in range(9)], "got all .* other signs in them, as '0b10'"),
+    "binary": ([f"{i + 2:#b}" for i in range(9)], "got all .* other signs in them, such as '0b10'"),
     "lists": ([f"[{i}, 2.5]" for i in range(9)], "got all .* other signs in them"),
-    "kg and g": ([f"{i}{'k' * (i % 2)}g" for i in range(6)], "'g' or 'kg' behind them, as '0g'"),
+    "kg and g": (
+        [f"{i}{'k' * (i % 2)}g" for i in range(6)],
+        "followed by 'g' or 'kg', such as '0g'",
+    ),
     "Namibia": (
         ["DE", "NA", "FR", "NA"],
         r"'NA', 50 % of its cells, among .*--na='NA'.*--text='x'",

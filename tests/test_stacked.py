@@ -407,7 +407,7 @@ def test_labels_of_all_kinds(labels):
 def test_minus_one_and_one_alone_are_two_classes():
     y = np.where(Y == 0, -1, 1)
     with pytest.warns(
-        UserWarning, match="taking -1 and 1, as there are no others, for two classes"
+        UserWarning, match="taking -1 and 1 for two classes, since there are no other labels"
     ):
         model = StackedClassifier((6,), **SHARED).fit(X, y)
     assert model.classes_.tolist() == [-1, 1] and same(
@@ -494,7 +494,8 @@ def test_y_whose_variance_is_no_number_is_refused(unit):
 
 def test_whole_numbers_that_float64_would_merge_are_refused():
     with pytest.raises(
-        ValueError, match=r"expected y that float64 can hold, got 1152921504606846977\. Subtract"
+        ValueError,
+        match=r"expected y that float64 can represent, got 1152921504606846977\. Subtract",
     ):
         StackedRegressor((6,), **SHARED).fit(X, 2**60 + np.arange(60))
 
@@ -658,7 +659,7 @@ WRONG = [
     ("classifier", {}, {"y": np.ones(60)}, r"expected labels of two classes or more, got 1 class\(es\): \[1.0\]"),
     ("classifier", {}, {"y": np.full(60, -1)}, "expected labels of two classes or more, got 0 class"),
     ("classifier", {}, {"X_unlabelled": X[:, :5]}, "X has 5 features, but StackedClassifier is expecting 8"),
-    ("classifier", {}, {"validation_data": (X, Y + 1)}, r"expected labels out of \[0, 1, 2\], got .*3"),
+    ("classifier", {}, {"validation_data": (X, Y + 1)}, r"expected labels from \[0, 1, 2\], got .*3"),
     ("classifier", {"validation_fraction": 0.9}, {"y": np.append(np.full(58, -1), [0, 1])}, "leaves no rows"),
     ("regressor", {}, {"y": np.full(60, np.nan)}, "StackedRegressor: expected labelled rows, got y with NaN only"),
     ("regressor", {}, {"y": np.full(60, np.inf)}, "StackedRegressor: expected finite y, or NaN .* got infinity"),

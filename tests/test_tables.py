@@ -353,7 +353,7 @@ def test_quoted_cells_may_hold_anything(file):
     ("text", "message"),
     [
         ("a,b\n1,2\n3\n", "expected 2 cells in row 3, got 1"),
-        ("a,b,a\n1,2,3\n", "expected columns of different names, got 'a' twice"),
+        ("a,b,a\n1,2,3\n", "expected columns with distinct names, got 'a' twice"),
         ("", "expected rows of cells, got none"),
         ("a,b\n", "expected rows of cells, got none"),
         ("\n\n", "expected rows of cells, got none"),

@@ -102,7 +102,7 @@ REMEDIES = {  # what is refused, by this, where nothing is said
     "Latin-1": r"CSV table in UTF-8, got 'utf-8' codec.* in line 1. .*encoding=, --encoding",
     "index": r"column 'Unnamed: 0', which has no name and numbers the rows.*ignore=\['Unnamed: 0'\], --ignore=",
     "index of another reading": "column 'Unnamed: 0'",
-    "gaps of a mark that nobody knows": "column 'bill', as are 75 % .*, got 'n.k.'.*--na='n.k.'",
+    "gaps of a mark that nobody knows": "column 'bill', like 75 % .*, got 'n.k.'.*--na='n.k.'",
 }
 
 
@@ -248,7 +248,7 @@ def test_blanks_separate_decimal_commas(write):
 def test_a_header_of_one_or_two_numbers_is_told(write):
     path = write(text(FLOATS[:, :2].tolist(), names=["0", "1"]))
     with pytest.warns(
-        UserWarning, match="taking the first row, '0, 1', for names of columns.*--header no"
+        UserWarning, match="taking the first row, '0, 1', as column names.*--header no"
     ):
         assert load_data(path).columns == ("0", "1")
 
@@ -290,10 +290,10 @@ def test_what_a_data_frame_writes_is_what_it_holds(tmp_path):
         ("1,05\n2,50\n3,25\n", "lines of one number, or of several cells"),
         (
             "a\tb\n1\t2\t3\n",
-            "2 cells in row 2, got 3. If the first column holds names of rows, it needs a name",
+            "2 cells in row 2, got 3. If the first column holds row names, name it as well",
         ),
         ("a;b;\n1;2;\n3;4;5\n", "a number in row 2, column 'Unnamed: 2', got ''"),
-        ("Report of 2024\na,b\n1,2\n", "1 cells in row 2, got 2. Remove what stands above"),
+        ("Report of 2024\na,b\n1,2\n", "1 cells in row 2, got 2. Remove lines above"),
         (
             "| a | b |\n|---|:-:|\n| 1.5 | 2 |\n",
             r"lines of cells, got '\|---\|:-:\|'. Save the table as CSV",
@@ -306,17 +306,17 @@ def test_what_a_data_frame_writes_is_what_it_holds(tmp_path):
         ("a  b\n=  =\n1.5  2\n", "lines of cells, got '=  ='"),
         ("a & b \\\\ \\hline\n1.5 & 2 \\\\\n", "lines of cells, got 'a & b"),
         ('{"a": 1.5}\n{"a": 2.5}\n', "lines of cells"),
-        (PLAIN + PLAIN, "one row of names, got the same again in row 82. Remove it"),
+        (PLAIN + PLAIN, "one row of column names, got the same again in row 82. Remove it"),
         (
             "a,b\n[m],[kg]\n" + "1.5,2\n" * 9,
-            "a number in row 2, column 'a', .*or leave out a row of units",
+            "a number in row 2, column 'a', .*or remove a row of units",
         ),
         (
             "a;b;;\n" + "1;2;;\n" * 200 + "3;4;;5\n",
             "no cell in column 4, as in the first rows, got some",
         ),
         ("first name other thing\n1.5 2.5\n3.5 4.5\n5.5 6.5\n", "4 cells in row 2, got 2"),
-        (bz2.compress(PLAIN.encode()), "in line 1. Unpack it; of a spreadsheet, save the table"),
+        (bz2.compress(PLAIN.encode()), "in line 1. Unpack it; for a spreadsheet, save the table"),
         (PLAIN.encode("utf-16-le"), "text in line 1, got NUL characters. Name its encoding"),
         (gzip.compress(b"1" * (1 << 25)), "lines of at most 16,777,216 characters"),
         (
@@ -349,7 +349,7 @@ def test_a_packed_table_larger_than_memory_is_refused(write):
         ({"decimal": ";"}, 'decimal: expected "." or ",", got \';\''),
         ({"separator": "ab"}, "separator: expected one character"),
         ({"header": "yes"}, "header: expected True, False or None"),
-        ({"encoding": "utf-7000"}, "encoding: expected one that Python knows"),
+        ({"encoding": "utf-7000"}, "encoding: expected an encoding known to Python"),
         ({"text": "bil"}, "a column named 'bil', got .* Did you mean 'bill'"),
         ({"ignore": "bil"}, "a column named 'bil', got .* Did you mean 'bill'"),
         (

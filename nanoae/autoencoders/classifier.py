@@ -111,7 +111,7 @@ class StackedClassifier(StackedPredictor):
         if unknown.any():
             got = np.unique(y[unknown]).tolist()
             raise ValueError(
-                f"{type(self).__name__}: expected labels out of {self.classes_.tolist()}, got {got}. "
+                f"{type(self).__name__}: expected labels from {self.classes_.tolist()}, got {got}. "
                 "Fit with warm_start=False to learn new labels."
             )
         return np.searchsorted(self.classes_, y)  # type: ignore[no-any-return]

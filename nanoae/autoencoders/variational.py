@@ -211,9 +211,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         labels = _conditions(_of_rows(condition, n), known)
         unknown = labels[~np.isin(labels, known)]
         if len(unknown):
-            raise ValueError(
-                f"{name}: expected labels out of {listed}, got {unknown.tolist()[0]!r}."
-            )
+            raise ValueError(f"{name}: expected labels from {listed}, got {unknown.tolist()[0]!r}.")
         one_hot = np.eye(len(known), dtype=self.as_built.dtype)
         return one_hot[np.searchsorted(known, labels)]
 

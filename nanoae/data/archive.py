@@ -1,4 +1,4 @@
-"""Archive: a .npz file of a stranger, read member by member, each one once its header is known to be true."""
+"""Archive: read an untrusted .npz file array by array, each one only after its header has been checked."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ NPY_HEADERS = {
     (2, 0): np.lib.format.read_array_header_2_0,
 }
 KIND = ".npz file"
-# The most bytes that zipfile may ask for: the directory of an archive of 10,000 members, or a block
+# Most bytes per read: enough for a block, or for the directory of an archive of 10,000 members
 MOST_AT_ONCE = 1 << 20
 MOST_MEMBERS = 10_000
-# Bytes of an archive's last record, before a comment; a count that stands in another record
+# Bytes of an archive's last record, without its comment; the count that refers to a ZIP64 record
 END, IN_ZIP64 = 22, 0xFFFF
-LONGEST_HEADER = 10_000  # bytes of a member's header, NumPy's own limit
+LONGEST_HEADER = 10_000  # bytes of an array's header: NumPy's own limit
 
 
 @contextmanager
 def open_archive(
     path: str | os.PathLike[str], limit: int = UNPACK_LIMIT, kind: str = KIND
 ) -> Iterator[Archive]:
-    """The arrays of the .npz file at `path`, for as long as the block lasts.
+    """Open the .npz file at `path` for the duration of the block.
 
-    limit   the most bytes to unpack in all
-    kind    what it should be, in words
+    limit   most bytes to unpack in total
+    kind    expected content, for messages
 
-    BadFile, which names it, for what is no sound archive, and for whatever its decoder raises.
+    Raise BadFile, which names the file, for a damaged archive and for any error of its decoder.
     """
-    import zipfile  # here, for `import nanoae` would pay for it
+    import zipfile  # imported here to keep `import nanoae` fast
 
     path = Path(path)
     with open_regular(path) as file:
@@ -49,18 +49,18 @@ def open_archive(
 
 
 class Archive(Mapping[str, np.ndarray]):
-    """The arrays by name. Only what is asked for is read, and only so much of it as its header promises."""
+    """The arrays by name. Only requested arrays are read, and never more bytes than their headers promise."""
 
     def __init__(self, path: Path, archive: Any, limit: int):
         self.path = path
         self.archive = archive
         self.limit = limit
-        self.left = limit  # bytes that may yet be unpacked
+        self.left = limit  # bytes that may still be unpacked
         self.members: dict[str, Any] = {}
         found = len(archive.infolist())
         if found > MOST_MEMBERS:
             raise BadFile(path, f"at most {MOST_MEMBERS} arrays", found)
-        if counted(archive) not in (found, IN_ZIP64):  # zipfile does not look
+        if counted(archive) not in (found, IN_ZIP64):  # zipfile does not check this
             raise BadFile(path, f"{counted(archive)} arrays, as its directory says", found)
         for info in archive.infolist():
             name = info.filename.removesuffix(".npy")
@@ -69,7 +69,7 @@ class Archive(Mapping[str, np.ndarray]):
             self.members[name] = info
             archive.open(
                 info
-            ).close()  # raises where the directory calls it by another name than its own
+            ).close()  # raises if the directory and the member disagree on its name
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.members)
@@ -87,8 +87,8 @@ class Archive(Mapping[str, np.ndarray]):
             raise BadFile(
                 self.path,
                 f"at most {self.limit} bytes when unpacked",
-                f"{info.filename} of {info.file_size} with them",
-                "Allow more with --limit 8GB, limit=8 << 30; or store it as .npy.",
+                f"{info.filename} of {info.file_size} bytes in addition",
+                "Allow more with --limit 8GB or limit=8 << 30; or store it as .npy.",
             )
         self.left -= info.file_size
         with decoding(self.path, KIND), self.archive.open(info) as stream:
@@ -100,7 +100,7 @@ class Archive(Mapping[str, np.ndarray]):
         return array
 
     def header(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
-        """Shape and type of an array, as its own header says, once that agrees with the size that the archive says."""
+        """Return shape and type of an array from its header, after checking them against the size in the archive."""
         info = self.members[name]
         if info.compress_type not in (0, 8):
             raise BadFile(
@@ -113,7 +113,7 @@ class Archive(Mapping[str, np.ndarray]):
 
 
 def counted(archive: Any) -> int:
-    """How many members the end of the archive says that there are."""
+    """Return the number of members stated at the end of the archive."""
     archive.fp.seek(-END - len(archive.comment), os.SEEK_END)
     return int.from_bytes(archive.fp.read(END)[10:12], "little")
 
@@ -124,12 +124,12 @@ def read_header(
     name: str,
     size: int,
 ) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and type of what a .npy file holds, which has `size` bytes; BadFile where it cannot hold that."""
+    """Return shape and type of a .npy file of `size` bytes. Raise BadFile if the size does not match."""
     start = stream.read(12)
     version = np.lib.format.read_magic(io.BytesIO(start))
     if version not in NPY_HEADERS:
         raise BadFile(path, f"{name} of .npy version 1.0 or 2.0", version)
-    width = 2 * version[0]  # of the number that says how long the header is
+    width = 2 * version[0]  # bytes of the number that holds the header's length
     length = int.from_bytes(start[8 : 8 + width], "little")
     if length > LONGEST_HEADER:
         raise BadFile(path, f"a header of {LONGEST_HEADER} bytes in {name}", length)
@@ -144,12 +144,12 @@ def read_header(
 
 
 class Sips(io.BufferedReader):
-    """A file that gives a megabyte at most at once: zipfile would read a directory of any length that it is told."""
+    """A file that returns at most one megabyte per read: zipfile would read a directory of any stated length."""
 
     def read(self, n: int | None = -1) -> bytes:
         if n is None or not 0 <= n <= MOST_AT_ONCE:
             n = MOST_AT_ONCE + 1
         content = super().read(n)
         if len(content) > MOST_AT_ONCE:
-            raise ValueError(f"at most {MOST_AT_ONCE} bytes are read at once")
+            raise ValueError(f"at most {MOST_AT_ONCE} bytes can be read at once")
         return content

@@ -1,4 +1,4 @@
-"""The catalogue: which sets there are, and where each is found."""
+"""The catalogue of data sets: their names, and where each one is found."""
 
 from __future__ import annotations
 
@@ -39,33 +39,33 @@ def load_data(
     resize: str | Sequence[int] | None = None,
     **written: Any,
 ) -> Dataset:
-    """Loads a data set by its name, or from a user's own files.
+    """Load a data set by name, or from the user's own files.
 
     name            digits         1,437 + 360 images (8, 8), embedded
                     mnist          60,000 + 10,000 images (28, 28)
                     fashion-mnist  60,000 + 10,000 images (28, 28)
                     swiss-roll     1,600 + 400 points (3,); y is the angle along the roll
                     xor            200 + 4 points (2,)
-                    or a path: .npy, .npz, a text table (.csv, .tsv, .txt, and each with .gz), IDX (as MNIST's files),
+                    or a path: .npy, .npz, a text table (.csv, .tsv, .txt, optionally with .gz), IDX (MNIST's format),
                     a folder of images (`image_folder`), or Parquet or Arrow files, or a folder of them (`columnar`)
-    data_dir        where to look for mnist and fashion-mnist first; then come the environment variable NANOAE_DATA and
-                    the user's cache folder. The files lie in <folder>/<name>/ or in the folder itself, .gz or unpacked
-    download        if they are in none of these, fetch them into data_dir, or else into the cache folder
-    random_state    seed of the 80/20 split of sets that have none, and of swiss-roll; None keeps the rows in order
-    label           the column of a text table that is y; where a row has none, y is masked (numpy.ma)
+    data_dir        where to look first for mnist and fashion-mnist; then the environment variable NANOAE_DATA and the
+                    user's cache folder are searched. Files lie in <folder>/<name>/ or in the folder itself, .gz or not
+    download        if no folder has the files, download them into data_dir, or else into the cache folder
+    random_state    seed of the 80/20 split of data without an official one, and of swiss-roll; None keeps the row order
+    label           column of a text table to use as y; y is masked (numpy.ma) where it is missing
     maximum         the stored value that stands for 1.0 in a user's own file. None: 255 for uint8 images, 65535 for
-                    image files of 16 bits, 1 for images of 0 and 1, or of floats in [0, 1]; all else stays as it is
-    columns         the columns of a text table that are x, by name and in this order. None: all others, in its order
-    limit           the most bytes to unpack in all, of .npz, .gz and image files; a .npy file is only mapped
-    encoder         a TableEncoder: a text table may then have words and gaps. It learns the training rows of one with
-                    words, unless it is fitted, and what it makes of them is x; NaN is what is missing
-    resize          (height, width), or as "64x48", that the images of a folder are scaled to, whatever theirs are, by
-                    Pillow's bilinear resampling, antialiased; proportions are not kept. None: all are of one size
-    written         how a text table is written, where the reader is in doubt: separator, decimal, na, text, ignore,
+                    16-bit image files, 1 for images of 0 and 1 or of floats in [0, 1]; other data are not scaled
+    columns         columns of a text table to use as x, in this order. None: all others, in file order
+    limit           most bytes to unpack in total from .npz, .gz and image files; a .npy file is only mapped
+    encoder         a TableEncoder, which allows words and gaps in a text table. If there are words, it is fitted on
+                    the training rows (unless it is already), and x is the encoded table, with NaN for missing values
+    resize          (height, width), or "64x48": scale all images of a folder to this size, ignoring proportions, with
+                    Pillow's antialiased bilinear resampling. None: all images must have one size
+    written         format of a text table, where the reader cannot detect it: separator, decimal, na, text, ignore,
                     header, encoding, as in `read_table` (`TextFormat`)
 
-    Raises ValueError for an unknown name, or a damaged or unfit file (`BadFile`, which names it); FileNotFoundError
-    where there is no such file, or no way to fetch it.
+    Raises ValueError for an unknown name, and for a damaged or unsuitable file (`BadFile`, which names it);
+    FileNotFoundError if the file does not exist or cannot be downloaded.
     """
     path = Path(os.path.expanduser(name))
     given = os.fspath(name)
@@ -85,7 +85,7 @@ def load_data(
         raise ValueError(f"load_data: expected a folder of images to resize, got {given!r}.")
     if maximum is not None and name in NAMES:
         raise ValueError(
-            f"load_data: expected maximum=None for {name!r}, got {maximum!r}. Its images have one."
+            f"load_data: expected maximum=None for {name!r}, got {maximum!r}. Its images define their own."
         )
     if name == "digits":
         return digits()
@@ -126,7 +126,7 @@ def load_data(
 
 
 def load_official(name: str, data_dir: str | os.PathLike[str] | None, download: bool) -> Dataset:
-    """MNIST or Fashion-MNIST, from the first place that holds all four files, or fetched."""
+    """Load MNIST or Fashion-MNIST from the first folder that has all four files, or download it."""
     looked = places(name, data_dir)
     mirrors, files = SOURCES[name]
     paths = next(filter(None, (complete(name, *place) for place in looked)), None)
@@ -141,17 +141,17 @@ def load_official(name: str, data_dir: str | os.PathLike[str] | None, download: 
             names = ", ".join(f"{file.name}.gz" for file in files)
             raise FileNotFoundError(
                 f"load_data: expected the files of {name} in one of {tried}, got no complete set there. "
-                f"Tried:\n{error}\nOffline, put {names} into {target} by hand."
+                f"Tried:\n{error}\nWithout a network, put {names} into {target} by hand."
             ) from error
     x_train, y_train, x_test, y_test = map(read_official, paths, files)
     return Dataset(name, x_train, y_train, x_test, y_test, maximum=255)
 
 
 def cache() -> Path:
-    """The user's cache folder; where there is no home, one beside the temporary files."""
+    """Return the user's cache folder, or one in the temporary folder for a user without a home."""
     folder = os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
     if folder.startswith("~"):
-        import tempfile  # here: `import nanoae` would pay for it
+        import tempfile  # imported here to keep `import nanoae` fast
 
         folder = os.path.join(tempfile.gettempdir(), f"cache-{os.getuid()}")
     return Path(folder, "nanoae")
@@ -160,7 +160,7 @@ def cache() -> Path:
 def places(
     name: str, data_dir: str | os.PathLike[str] | None = None
 ) -> list[tuple[Path, tuple[str, ...]]]:
-    """The folders to look for a set in, first ones first, and the suffixes that its files may have there."""
+    """Return the folders to search for a data set, in order, each with the suffixes that its files may have there."""
     either = ("", ".gz")
     found: list[tuple[Path, tuple[str, ...]]] = []
     for folder in (data_dir, os.environ.get("NANOAE_DATA"), cache()):
@@ -168,14 +168,14 @@ def places(
             continue
         place = Path(os.path.expanduser(folder))
         found.append((place / name, either))
-        # Both sets have these file names: only the .gz tells whose they are.
+        # Both sets use the same file names, so a shared folder is searched for one of them only.
         if name == "mnist" or folder == data_dir:
             found.append((place, either if name == "mnist" else (".gz",)))
     return found
 
 
 def complete(name: str, folder: Path, suffixes: tuple[str, ...]) -> list[Path] | None:
-    """The four files of a set in `folder`, if all are there."""
+    """Return the four files of a set in `folder`, or None if one is missing."""
     files = SOURCES[name].files
     paths = [path for file in files if (path := find_idx(folder, file.name, suffixes))]
     return paths if len(paths) == len(files) else None

@@ -1,4 +1,4 @@
-"""Cells: what a value in a column says, however it is spelled: a number, a text, or nothing."""
+"""Cells: the value of a table cell, whatever its spelling: a number, a text, or nothing."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ HOLDERS = (
     frozenset,
     bytearray,
     np.ndarray,
-)  # no values, but what holds some
+)  # containers, which are not values
 TRUTHS = {bool, np.bool_}
 TRUTH = {"True", "False"}
 WORDS = {"yes": "true", "1": "true", "no": "false", "0": "false"}
-# Which mean a truth only where all of a column's texts do: T may be a letter as others are.
+# Yes and no in several languages; they count as such only if all texts of a column do, since "t" may be a letter.
 ANSWER = re.compile(
     "(true|t|y|on|ja|j|oui|o|vrai|v|wahr|w|s|s[ií]m?|да|verdadeiro|verdadero|是)"
     "|false|f|n|off|nein|non?|não|faux|falsch|нет|falso|否"
 )
-# A ZIP code of digits behind a 0, or a telephone number
+# A ZIP code with a leading 0, or a telephone number
 CODE = re.compile(r"0\d+|\+\d{7,}")
-# A number as Python, NumPy and pandas write it
+# A number as written by Python, NumPy and pandas
 WRITTEN = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[+-]\d\d+)?")
 
 
 def is_nothing(cell: Any) -> bool:
-    """Whether a Python object stands for no value: None, NaN, a masked value, pandas' NA or NaT. No text does."""
+    """Return True for None, NaN, a masked value, and pandas' NA and NaT; False for every text."""
     if cell is None or cell is np.ma.masked or type(cell).__name__ in ("NAType", "NaTType"):
         return True
     if isinstance(cell, Decimal):
@@ -51,14 +51,14 @@ def is_nothing(cell: Any) -> bool:
 
 
 def objects(cells: Iterable) -> np.ndarray:
-    """(N,) of Python objects, whatever these hold."""
+    """Return an object array (N,) of the cells, whatever they are."""
     return np.fromiter(cells, dtype=object)
 
 
 def plain(cells: np.ndarray, who: str, name: str, rows: Sequence[int]) -> np.ndarray:
-    """A column (N,) of any kind as numbers with NaN, or as objects: stripped texts, and None where there is nothing.
+    """Return a column (N,) as numbers with NaN, or as objects: stripped texts, with None for missing values.
 
-    ValueError names a cell that is a date, a time or a complex number; TypeError one that is a list or the like.
+    Raise ValueError, naming the cell, for a date, time or complex number, and TypeError for a list or other container.
     """
     if cells.dtype.kind in "buif":
         return cells
@@ -69,7 +69,7 @@ def plain(cells: np.ndarray, who: str, name: str, rows: Sequence[int]) -> np.nda
     listed = cells.tolist()
     kinds = set(map(type, listed))
     if kinds <= {float, NoneType}:
-        return cells.astype(np.float64)  # None is NaN
+        return cells.astype(np.float64)  # None becomes NaN
     if kinds <= {str, NoneType}:
         stripped = {cell: cell if cell is None else cell.strip() for cell in set(listed)}
         return objects([stripped[cell] for cell in listed])
@@ -88,13 +88,13 @@ def plain(cells: np.ndarray, who: str, name: str, rows: Sequence[int]) -> np.nda
 
 
 def is_opaque(kind: type) -> bool:
-    """Whether objects of this type have no text of their own but where they lie in memory, or are code."""
+    """Return True if objects of this type have no text form of their own, or are callable."""
     unwritten = kind.__repr__ is object.__repr__ and kind.__str__ is object.__str__
     return unwritten or issubclass(kind, Callable)  # type: ignore[arg-type]
 
 
 def exact(cells: np.ndarray) -> np.ndarray:
-    """Categories (N,): as texts where there are whole numbers among them that float64 has not."""
+    """Return categories (N,), as texts if some are whole numbers that float64 cannot hold."""
     listed = cells.tolist()
     if not any(isinstance(cell, int) and abs(cell) > 2**53 for cell in listed):
         return cells
@@ -114,7 +114,7 @@ def _refused(kind: type, listed: list, who: str, name: str, rows: Sequence[int])
 
 
 def number(cell: Any) -> float:
-    """A number of any type as a float; infinity where it is too large for one."""
+    """Return a number of any type as a float, or an infinity if it is too large."""
     try:
         return float(cell)
     except OverflowError:
@@ -122,7 +122,7 @@ def number(cell: Any) -> float:
 
 
 def text(cell: Any) -> str:
-    """A cell that is something as a text."""
+    """Return a cell that is not missing as a text."""
     if isinstance(cell, str):
         return cell.strip()
     if isinstance(cell, bytes):
@@ -133,22 +133,22 @@ def text(cell: Any) -> str:
 
 
 def texts(numbers: np.ndarray) -> np.ndarray:
-    """A column of numbers as texts, None where one is NaN."""
+    """Return a column of numbers as texts, with None for NaN."""
     different, places = np.unique(numbers, return_inverse=True)
     written = [None if cell != cell else text(cell) for cell in different]
     return np.array(written, dtype=object)[places]
 
 
 def are_codes(cells: Collection[str]) -> bool:
-    """Whether texts are digits behind zeros that no number needs, as ZIP codes are, or behind a plus, as telephone
-    numbers are: all so, or all digits of one length."""
+    """Return True if texts look like ZIP codes, with leading zeros, or telephone numbers, with a plus: either all of
+    them, or some if all are digits of the same length."""
     codes = list(filter(CODE.fullmatch, cells))
     alike = len(set(map(len, cells))) == 1 and all(map(str.isdecimal, cells))
     return bool(codes) and (alike or len(codes) == len(cells))
 
 
 def category(text: str) -> str:
-    """A text in the spelling that all share who mean the same: "1" for "1.0", "0.5" for "5e-01", "True" for "TRUE"."""
+    """Return the common spelling of texts that mean the same: "1" for "1.0", "0.5" for "5e-01", "True" for "TRUE"."""
     if text.capitalize() in TRUTH:
         return text.capitalize()
     if not WRITTEN.fullmatch(text):
@@ -161,14 +161,15 @@ def category(text: str) -> str:
 
 
 def folded(text: str) -> str:
-    """A text without what is not meant: case, width, kinds of blanks, dashes and quotes; "yes" is "true", as is "1"."""
+    """Return a text without irrelevant differences: case, width, kinds of blanks, dashes and quotes. "yes" and "1" are
+    "true"."""
     plain = unicodedata.normalize("NFKC", text.translate(PLAIN)).casefold()
     words = " ".join(plain.split())
     return WORDS.get(words, words)
 
 
 def twins(texts: Iterable[str], meaning: Callable[[str], Any] = folded) -> str:
-    """The first two different texts of one meaning, in words, "" where there are none."""
+    """Return the first two different texts with the same meaning as "'a' and 'b'", or "" if there are none."""
     meant = {text: meaning(text) for text in texts}
     answers = [ANSWER.fullmatch(str(each)) for each in meant.values()]
     if all(answers):

@@ -1,4 +1,4 @@
-"""Columnar files: Parquet and Arrow files of numbers, or a folder of them, which need not fit in memory."""
+"""Columnar files: Parquet and Arrow files of numbers, or folders of them, which need not fit in memory."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from nanoae.spelling import did_you_mean
 FORMATS = {".parquet": "parquet", ".arrow": "ipc", ".feather": "ipc"}
 KIND = "Parquet or Arrow file"
 AT_ONCE = 1 << 16  # rows
-# Arrow's types that float32 holds
+# Arrow's types that float32 represents exactly
 SINGLE = ("bool", "int8", "uint8", "int16", "uint16", "halffloat", "float")
 NUMBERS = (*SINGLE, "int32", "uint32", "int64", "uint64", "double")
 
 
 def is_columnar(path: Path) -> bool:
-    """Whether it is such a file, or a folder that holds one."""
+    """Return True for a Parquet or Arrow file, or a folder that contains one."""
     if path.is_dir():
         return any(file.suffix.lower() in FORMATS for file in path.iterdir())
     return path.suffix.lower() in FORMATS
@@ -35,7 +35,7 @@ def read_columnar(
     ignore: Sequence[str],
     limit: int,
 ) -> Examples:
-    """Columns of numbers, one example a row; `load_data` says what the arguments mean."""
+    """Read columns of numbers, one example per row. The arguments are those of `load_data`."""
     x, y = read_columns(path, label, columns, ignore, limit)
     table: Any = x if x.nbytes >= LARGE else np.asarray(x)
     return Examples(table, y, columns=x.names)
@@ -48,15 +48,15 @@ def read_columns(
     ignore: Sequence[str] = (),
     limit: int = UNPACK_LIMIT,
 ) -> tuple[Rows, np.ndarray | None]:
-    """(x (N, D), y (N,) or None): x in a temporary file, from which rows can be read in any order, under the columns'
-    names; NaN for null. float32 where that holds all of the columns' types, else float64.
+    """Return x (N, D) and y (N,) or None. x is a temporary file with random access, with the columns' names and NaN for
+    null; float32 if it holds all the columns' types exactly, else float64.
 
-    label     the column that is y
-    columns   those of x, in this order; None: all but the label, those to `ignore`, and the index of
-              a data frame that pandas wrote
-    limit     the most bytes that x may have
+    label     column to use as y
+    columns   columns to use as x, in this order; None: all but the label, those to `ignore`, and an index written by
+              pandas
+    limit     most bytes of x
 
-    BadFile for a column that is not there, or not of numbers.
+    Raise BadFile for a column that is missing or not numeric.
     """
     with decoding(path, KIND):
         source = opened(path)
@@ -89,7 +89,7 @@ def read_columns(
 
 
 def opened(path: Path) -> Any:
-    """The file, or all of a folder in the order of their names, as pyarrow's Dataset."""
+    """Open the file, or all files of a folder in alphabetical order, as a pyarrow Dataset."""
     try:
         import pyarrow.dataset
     except ImportError:
@@ -101,7 +101,7 @@ def opened(path: Path) -> Any:
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in FORMATS)
     kinds = {FORMATS[file.suffix.lower()] for file in files}
     if len(kinds) > 1:
-        raise BadFile(path, "files of one format", "Parquet beside Arrow")
+        raise BadFile(path, "files of one format", "both Parquet and Arrow")
     paths = [str(file) for file in files]
     kind = kinds.pop()
     parts = pyarrow.dataset.dataset(paths, format=kind).get_fragments()
@@ -121,7 +121,7 @@ def blocks(
     dtype: np.dtype,
     y: list[np.ndarray],
 ) -> Iterator[Any]:
-    """The rows (n, D) of those columns, some at a time; their labels are put into y."""
+    """Yield the rows (n, D) of these columns in blocks, and append their labels to y."""
     few = {"batch_size": AT_ONCE, "batch_readahead": 1, "fragment_readahead": 1}
     for batch in source.to_batches(columns=names + labels, use_threads=False, **few):
         x = np.empty((len(batch), len(names)), dtype)

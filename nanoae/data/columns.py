@@ -1,6 +1,6 @@
-"""Columns: data frames, arrays, masked arrays and lists as people hand them over, a column at a time.
+"""Columns: read data frames, arrays, masked arrays and lists column by column.
 
-A frame is known by its methods: pandas, polars and Arrow are never imported.
+A data frame is recognised by its methods; pandas, polars and Arrow are never imported.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from nanoae.data.cell import objects
 from nanoae.data.dataset import BadFile
 from nanoae.data.times import TIMES, no_number, not_real
 
-DECLARED = {  # by library: how the types of a column of categories begin
+DECLARED = {  # by library: prefixes of the type names of categories
     "pandas": ("category", "dictionary"),
     "polars": ("Categorical", "Enum"),
     "arrow": ("dictionary",),
 }
-PLAIN = ("int", "uint", "float", "double", "halffloat")  # Arrow's types of numbers
+PLAIN = ("int", "uint", "float", "double", "halffloat")  # Arrow's number types
 
 
 def library(X: Any) -> str | None:
-    """Whose data frame it is: "pandas" (or one with its methods), "polars" or "arrow"; None for what is no frame."""
+    """Return the library of a data frame: "pandas" (or one with its methods), "polars" or "arrow"; None for other
+    objects."""
     if hasattr(X, "iloc") and hasattr(X, "columns"):
         return "pandas"
     if hasattr(X, "get_columns"):
@@ -35,7 +36,7 @@ def library(X: Any) -> str | None:
 
 
 def labels(X: Any, who: str) -> list | None:
-    """The names of a frame's columns, None for what is no frame; ValueError where one stands twice."""
+    """Return the column names of a data frame, or None for other objects. Raise ValueError for a duplicate name."""
     kind = library(X)
     if kind is None:
         return None
@@ -45,12 +46,12 @@ def labels(X: Any, who: str) -> list | None:
 
 
 def check_names(names: Iterable, who: str) -> None:
-    """ValueError for a name that stands twice."""
+    """Raise BadFile for a duplicate name."""
     counts = Counter(map(str, names))
     twice = [name for name, count in counts.items() if count > 1]
     if twice:
         raise BadFile(
-            who, "columns of different names", f"{twice[0]!r} twice", "Rename one of them."
+            who, "columns with distinct names", f"{twice[0]!r} twice", "Rename one of them."
         )
 
 
@@ -61,7 +62,10 @@ def check_learned(
     who: str,
     hint: str,
 ) -> None:
-    """BadFile where these columns are not those that `who` learned, in any order. hint: for columns too many."""
+    """Raise BadFile unless these columns are the ones that `who` learned, in any order.
+
+    hint   remedy for additional columns
+    """
     known = set(learned)
     found = set(here)
     missing = [name for name in learned if name not in found]
@@ -74,11 +78,11 @@ def check_learned(
 
 
 def frame_columns(X: Any, who: str) -> tuple[list[np.ndarray], frozenset[str]]:
-    """The cells (N,) of a data frame's columns, numbers with NaN or objects, and the names of those whose type says
-    that they are categories; ValueError names one that is neither numbers nor text."""
-    if hasattr(type(X), "compute"):  # of the type: pandas' columns are attributes, too
+    """Return the cells (N,) of a data frame's columns, numbers with NaN or objects, and the names of the columns whose
+    type marks them as categories. Raise ValueError, naming it, for a column of neither numbers nor text."""
+    if hasattr(type(X), "compute"):  # checked on the type: a pandas column may have this name
         raise TypeError(
-            f"{who}: expected a data frame in memory, got one of {type(X).__module__}. Use X.compute()."
+            f"{who}: expected a data frame in memory, got a lazy one of {type(X).__module__}. Use X.compute()."
         )
     kind = library(X) or "pandas"
     if kind == "pandas":
@@ -108,7 +112,9 @@ def _of_pandas(series: Any, declared: bool) -> np.ndarray:
 
 
 def _of_polars(series: Any, declared: bool) -> np.ndarray:
-    number = series.dtype.is_numeric() and "128" not in str(series.dtype)  # which NumPy has not
+    number = series.dtype.is_numeric() and "128" not in str(
+        series.dtype
+    )  # NumPy has no 128-bit integers
     return series.to_numpy() if number else objects(series.to_list())
 
 
@@ -121,7 +127,7 @@ CELLS = {"pandas": _of_pandas, "polars": _of_polars, "arrow": _of_arrow}
 
 
 def _declared(dtype: Any, kind: str, name: Any, who: str) -> bool:
-    """Whether a column's type says that it holds categories; ValueError where it says dates, times or complex."""
+    """Return True if a column's type marks categories. Raise ValueError for dates, times and complex numbers."""
     type_name = str(dtype)
     if type_name.lower().startswith(TIMES):
         raise no_number(who, type_name, kind, name)
@@ -134,9 +140,10 @@ def _declared(dtype: Any, kind: str, name: Any, who: str) -> bool:
 
 
 def dense(X: Any, who: str) -> np.ndarray:
-    """What is no frame as an array of any shape; masked values are NaN, or None among objects.
+    """Return anything but a data frame as an array of any shape; masked values become NaN, or None among objects.
 
-    TypeError for what is sparse, lazy or on a GPU; ValueError for dates, fields, complex numbers and ragged rows.
+    Raise TypeError for sparse, lazy and GPU arrays; ValueError for dates, structured arrays, complex numbers and ragged
+    rows.
     """
     kind = f"{type(X).__module__}.{type(X).__name__}"
     if hasattr(X, "toarray") or kind.startswith("scipy.sparse"):
@@ -145,7 +152,7 @@ def dense(X: Any, who: str) -> np.ndarray:
         )
     if hasattr(X, "__cuda_array_interface__"):
         raise TypeError(
-            f"{who}: expected an array of the host, got a {kind} on the GPU. Use X.get(), or X.cpu()."
+            f"{who}: expected an array in host memory, got a {kind} on the GPU. Use X.get(), or X.cpu()."
         )
     if not hasattr(X, "__array__"):
         for method in ("to_pandas", "toPandas", "collect"):
@@ -160,11 +167,11 @@ def dense(X: Any, who: str) -> np.ndarray:
         array = X if isinstance(X, np.ma.MaskedArray) else np.asarray(X)
     except ValueError as error:
         raise ValueError(
-            f"{who}: expected rows of one length, got what makes no array: {error}."
+            f"{who}: expected rows of equal length, got data that form no array: {error}."
         ) from error
     if array.dtype.names is not None:
         raise ValueError(
-            f"{who}: expected a 2D array or a data frame, got a structured array of fields {array.dtype.names[:5]}. "
+            f"{who}: expected a 2D array or a data frame, got a structured array with fields {array.dtype.names[:5]}. "
             "Use pandas.DataFrame(X), or numpy.lib.recfunctions.structured_to_unstructured(X)."
         )
     if array.dtype.kind in "mM":
@@ -177,7 +184,7 @@ def dense(X: Any, who: str) -> np.ndarray:
 
 
 def unmasked(array: np.ma.MaskedArray) -> np.ndarray:
-    """A masked array with gaps where it is masked: NaN among numbers, None among objects."""
+    """Return a masked array with its masked values replaced by NaN among numbers and None among objects."""
     data = np.asarray(array.data)
     mask = np.ma.getmaskarray(array)
     if not mask.any():

@@ -1,4 +1,4 @@
-"""The data set: four arrays that belong together, checked once, whatever they were read from."""
+"""Dataset: training and test examples with their labels, checked once, whatever they were read from."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from nanoae.data.maximum import check_maximum, find_maximum, in_one_unit
 from nanoae.rows import Rows, rows_of
 from nanoae.survey import bad_values
 
-# bytes that one compressed file may unpack to; a larger set belongs in a memory-mapped .npy
+# Most bytes that a compressed file may unpack to; larger data belong in a memory-mapped .npy file
 UNPACK_LIMIT = 4 << 30
 
-# bytes of a table from which on a split keeps the rows' order: on a disk others are far apart
+# Bytes of a table from which a split keeps the rows' order, since random reads from disk are slow
 IN_ORDER = 1 << 30
 
 
 class BadFile(ValueError):
-    """A file that does not hold what its name promises: the message names it, what was expected, and what came."""
+    """A file whose content is not what was expected. The message names the file, the expectation and the finding."""
 
     def __init__(
         self,
@@ -36,8 +36,10 @@ class BadFile(ValueError):
 
 
 class Examples(NamedTuple):
-    """What a file holds, (N, ...), and its labels (N,); more of both to test on, where the file says so; the rest is as
-    in Dataset."""
+    """The content of a file: x (N, ...) and labels y (N,), with a separate test part if the file has one.
+
+    The other fields are those of Dataset.
+    """
 
     x: Any
     y: np.ndarray | None = None
@@ -50,18 +52,18 @@ class Examples(NamedTuple):
 
 @dataclass
 class Dataset:
-    """Examples to train on and examples to judge by.
+    """Training and test examples.
 
     x_train (N, *shape), x_test (M, *shape)    as stored: uint8 images stay uint8, a quarter of the bytes of float32
     y_train (N,), y_test (M,)                  labels, or None
     maximum     the stored value that stands for 1.0: 255 for uint8 images, 1 for black-and-white ones and floats in
-                [0, 1], 16 for `digits`; None for real-valued data, which are taken as they are
+                [0, 1], 16 for `digits`; None for real-valued data, which are not scaled
     columns     names of the D features of a table, or None
-    official    whether the set itself says which rows are to test on; else they were drawn (`split`)
-    units       what a text table writes beside the numbers of each column: "%", "€", "" (nothing), None (nobody knows)
-    encoder     the TableEncoder that made x of a text table with words, or None
+    official    True if the data set defines its own test rows; False if they were drawn by `split`
+    units       unit written next to the numbers of each column of a text table: "%", "€", "" (no unit), None (unknown)
+    encoder     the TableEncoder that made x from a text table with words, or None
 
-    A ValueError says which array is empty, not numeric, or does not fit the others.
+    Raise ValueError, naming the array, if one is empty, not numeric, or does not fit the others.
     """
 
     name: str
@@ -85,15 +87,16 @@ class Dataset:
             filled = x.shape if part == "train" else x.shape[1:]
             if x.ndim < 2 or 0 in filled:
                 raise ValueError(
-                    f"{self.name}: expected x_{part} of shape (N, ...), none of them 0, got {x.shape}."
+                    f"{self.name}: expected x_{part} of shape (N, ...) with no axis of length 0, got {x.shape}."
                 )
             if y is not None and y.shape[:1] != x.shape[:1]:
                 raise ValueError(
-                    f"{self.name}: expected y_{part} of {len(x)} labels, one an example, got {y.shape}."
+                    f"{self.name}: expected y_{part} of {len(x)} labels, one per example, got {y.shape}."
                 )
         if self.x_test.shape[1:] != self.shape:
             raise ValueError(
-                f"{self.name}: expected x_test of examples {self.shape} as in x_train, got {self.x_test.shape}."
+                f"{self.name}: expected x_test with examples of shape {self.shape}, as in x_train, "
+                f"got {self.x_test.shape}."
             )
 
     def __repr__(self) -> str:
@@ -108,10 +111,12 @@ class Dataset:
         return self.x_train.shape[1:]
 
     def flat(self, black: float = 0.0, wide: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """x_train (N, D) and x_test (M, D) as float32; where `maximum` is set, 0 becomes `black` and `maximum` 1.
+        """Return x_train (N, D) and x_test (M, D) as float32, scaled from [0, `maximum`] to [`black`, 1] if `maximum`
+        is set.
 
-        So they are in [0, 1], or with black=-1 in [-1, 1]. Data that are float32 already are not copied. wide: real
-        values whose type holds more than float32 are float64, for what scales them.
+        The range is [0, 1] by default, and [-1, 1] for black=-1. Unscaled float32 data are not copied.
+
+        wide    True: unscaled data of a type wider than float32 become float64, for scalers that need the precision
         """
         train = self._flat(self.x_train, black, wide)
         test = self._flat(self.x_test, black, wide)
@@ -127,7 +132,7 @@ class Dataset:
         if self.maximum is None or (self.maximum == 1 and not black):
             kind = np.result_type(x.dtype, np.float32) if exact else np.float32
             return rows.astype(kind, copy=False)
-        # in one pass, with no float64 between
+        # In one pass, without a float64 copy
         x = np.divide(rows, self.maximum / (1 - black), dtype=np.float32)
         return np.add(x, black, out=x) if black else x
 
@@ -141,16 +146,17 @@ class Dataset:
         columns: tuple[str, ...] | None = None,
         maximum: float | None = None,
     ) -> Dataset:
-        """Splits x (N, ...), y (N,) or None, that have no official split: 80 % to train on, 20 % to test, N >= 2.
+        """Split x (N, ...) and y (N,) or None into 80 % training and 20 % test rows, for data without an official
+        split.
 
-        The rows are shuffled by the seed `random_state`; of a table of 1 GB or more, which stays in its file (`Rows`),
-        the parts are drawn, but each is in the file's order. With None the rows keep their order and are sliced, not
-        copied; a single row is one to train on. maximum=None:
-        `find_maximum`. A ValueError tells the row and column, in x, of the first NaN or infinity.
+        The rows are shuffled with the seed `random_state`. For a table of 1 GB or more, which stays in its file
+        (`Rows`), the rows are drawn at random but kept in file order. With random_state=None nothing is shuffled and
+        the parts are slices, not copies; a single row is then a training row, otherwise N >= 2. maximum=None means
+        `find_maximum`. Raise ValueError with the row and column of the first NaN or infinity in x.
         """
         if y is not None and y.shape[:1] != x.shape[:1]:
             raise ValueError(
-                f"{name}: expected y of {len(x)} labels, one an example, got {y.shape}."
+                f"{name}: expected y of {len(x)} labels, one per example, got {y.shape}."
             )
         x = rows_of(x)
         check_float32(name, x)
@@ -166,7 +172,7 @@ class Dataset:
 
     @classmethod
     def of_rows(cls, name: str, x: Any, y: Any, train: Any, test: Any, **more: Any) -> Dataset:
-        """x (N, ...), y (N,) or None, of which these rows are to train and to test on."""
+        """Build a data set from x (N, ...), y (N,) or None, and the row numbers of its training and test parts."""
         y_train = None if y is None else y[train]
         y_test = None if y is None else y[test]
         return cls(name, x[train], y_train, x[test], y_test, official=False, **more)
@@ -181,7 +187,7 @@ class Dataset:
         y_test: np.ndarray | None,
         maximum: float | None = None,
     ) -> Dataset:
-        """Parts that were split before; as in `split`, but with maximum=None both are brought to one unit."""
+        """Build a data set from given training and test parts. With maximum=None both are brought to one unit."""
         for part, x in (("x_train", x_train), ("x_test", x_test)):
             check_float32(f"{name}, {part}", x)
         if maximum is None:
@@ -192,7 +198,7 @@ class Dataset:
 
     @classmethod
     def of(cls, name: str, found: Examples, seed: int | None, maximum: float | None) -> Dataset:
-        """What a file of this name holds: a `split` where that does not say what is to test on."""
+        """Build a data set from the content of a file; `split` it if the file defines no test part."""
         x, y, x_test, y_test, of_file, columns, units = found
         maximum = of_file if maximum is None else maximum
         if x_test is not None:
@@ -201,7 +207,7 @@ class Dataset:
 
 
 def split_rows(name: str, shape: tuple[int, ...], random_state: int | None) -> tuple[Any, Any]:
-    """The rows of x (N, ...) to train and to test on, as in `Dataset.split`; ValueError where they are too few."""
+    """Return the training and test rows of x (N, ...), as in `Dataset.split`. Raise ValueError if there are too few."""
     n = shape[0] if len(shape) > 1 else 0
     if n < (1 if random_state is None else 2):
         raise ValueError(
@@ -215,7 +221,7 @@ def split_rows(name: str, shape: tuple[int, ...], random_state: int | None) -> t
 
 
 def check_float32(name: str, x: np.ndarray) -> None:
-    """ValueError with the place of the first value in x (N, ...) that is NaN, infinite, or so in float32."""
+    """Raise ValueError, naming its place, for the first value in x (N, ...) that is NaN or not finite in float32."""
     if x.dtype.kind != "f" or 0 in x.shape:
         return
     limit = np.finfo(np.float32).max
@@ -223,6 +229,6 @@ def check_float32(name: str, x: np.ndarray) -> None:
     if count:
         column = np.ravel_multi_index(place, x.shape[1:])
         raise ValueError(
-            f"{name}: expected finite numbers of float32, got {value} in row {row + 1}, "
-            f"column {column + 1} (counted from 1). Remove such rows, or fill the values in."
+            f"{name}: expected finite float32 numbers, got {value} in row {row + 1}, "
+            f"column {column + 1} (counted from 1). Remove such rows, or fill in the values."
         )

@@ -1,4 +1,4 @@
-"""Downloads of the official sets: over HTTPS only, checked before they get their name, whole or not at all."""
+"""Downloads of the official data sets: over HTTPS only, verified by checksum, complete or not at all."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from nanoae.data.idx import read_idx
 from nanoae.progress import bar
 from nanoae.whole_file import check_writable, whole_file
 
-DOWNLOAD_LIMIT = 64 << 20  # bytes; the largest official file has 30 MB, unpacked 47
-SECONDS, TRIES = 600, 2  # for a file, of all mirrors together; of each mirror
+DOWNLOAD_LIMIT = 64 << 20  # bytes; the largest official file has 30 MB, 47 unpacked
+SECONDS, TRIES = 600, 2  # time limit for a file, over all mirrors; attempts per mirror
 
 
 class File(NamedTuple):
-    """One file of a set, and the SHA-256 of its unpacked content."""
+    """A file of a data set, with the SHA-256 of its unpacked content."""
 
     name: str
     sha256: str
 
 
 class Source(NamedTuple):
-    """Where a set comes from. The four files: training images and labels, test images and labels."""
+    """Mirrors and files of a data set: training images and labels, test images and labels."""
 
     mirrors: tuple[str, ...]
     files: tuple[File, ...]
@@ -55,7 +55,7 @@ SOURCES = {
         "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
         "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     ),
-    # Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747 (MIT licence): 70,000 pictures of clothes in the same form.
+    # Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747 (MIT licence): 70,000 images of clothes in the same format.
     "fashion-mnist": source(
         (
             "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
@@ -70,17 +70,17 @@ SOURCES = {
 
 
 def read_official(path: Path, file: File) -> np.ndarray:
-    """The array in `path`, packed or not, checked to be the official `file`."""
+    """Return the array in `path`, gzipped or not, after checking that it is the official `file`."""
     return read_idx(path, file.sha256, DOWNLOAD_LIMIT)
 
 
 def fetch(file: File, mirrors: tuple[str, ...], folder: Path) -> Path:
-    """Downloads `file` into `folder` from the first mirror that has it sound, and returns its path.
+    """Download `file` into `folder` from the first mirror that has an intact copy. Return its path.
 
-    Each mirror is tried TRIES times, and goes on from where it was cut off; all together take SECONDS at most. Raises
-    ConnectionError with each address and what went wrong there; OSError where the folder cannot be made.
+    Each mirror is tried TRIES times, resuming interrupted downloads, for at most SECONDS in total. Raise
+    ConnectionError with each address and its error, or OSError if the folder cannot be created.
     """
-    # Here, for the network's modules take as long to import as half of nanoae.
+    # Imported here: the network modules take half as long to import as nanoae.
     from http.client import HTTPException
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -103,16 +103,16 @@ def fetch(file: File, mirrors: tuple[str, ...], folder: Path) -> Path:
         except (OSError, ValueError, HTTPException) as error:
             failures[mirror] = f"{url}: {error}"
             if not isinstance(error, Cut):
-                content.clear()  # what came is of no use
+                content.clear()  # the content is useless
     raise ConnectionError("\n".join(failures.values()))
 
 
 class Cut(ConnectionError):
-    """The connection ended before the file did."""
+    """The connection ended before the file was complete."""
 
 
 def open_url(url: str, start: int = 0) -> Any:
-    """The response to a GET of `url` from byte `start` on: over HTTPS, wherever it is sent on to."""
+    """Return the response to a GET of `url` from byte `start` on, over HTTPS through all redirects."""
     import urllib.request
 
     class OnlyHTTPS(urllib.request.HTTPRedirectHandler):
@@ -131,12 +131,12 @@ def check_https(url: str) -> None:
 
 
 def receive(response: Any, content: bytearray, title: str, end: float) -> None:
-    """Adds a response to what has come before, with a progress bar on a terminal where tqdm is installed.
+    """Append a response to `content`, with a progress bar on a terminal if tqdm is installed.
 
-    end   when to give up, on the clock of time.monotonic
+    end   when to give up, in seconds of time.monotonic
     """
     if content and getattr(response, "status", None) != 206:
-        content.clear()  # the server begins anew
+        content.clear()  # the server starts from the beginning
     size = len(content) + int(response.headers.get("Content-Length") or 0)
     shown = bar(
         desc=title,

@@ -1,4 +1,4 @@
-"""TableEncoder: tables of numbers and categories, with gaps, as arrays that a network can learn."""
+"""TableEncoder: encode tables of numbers and categories, with gaps, as arrays for a network."""
 
 from __future__ import annotations
 
@@ -22,44 +22,43 @@ from nanoae.data.scaling import RobustScaler, Transformer, fit_known
 from nanoae.data.table import Table
 from nanoae.guard import guard
 
-RARE = 0.05  # the share of the rows with values that stand in one row only from which these are "other"
+RARE = 0.05  # share of the rows with values that occur once, from which these become "other"
 
-USUAL = np.array([[-3.0], [3.0]])  # of scaled numbers, between which nearly all lie
+USUAL = np.array([[-3.0], [3.0]])  # nearly all scaled numbers lie between these
 
-FACTS = ("names", "categories", "others", "na", "units", "named")  # in a model file
+FACTS = ("names", "categories", "others", "na", "units", "named")  # stored in a model file
 
 
 class TableEncoder(FrameOutput, Transformer):
-    """Tables as arrays (N, D) that a network can learn: numbers on one scale, categories one-hot, NaN where missing.
+    """Encode tables as arrays (N, D): numbers on one scale, categories one-hot, NaN where missing.
 
-    A number becomes z = (x - median) / s, s = IQR / 1.349 (RobustScaler). A category of K values is K + 1 columns wide:
-    one for each, and a last one, "other". What is missing is NaN in all its columns. To learn it:
+    A number becomes z = (x - median) / s, s = IQR / 1.349 (RobustScaler). A category of K values takes K + 1 columns:
+    one for each value, and a last one for "other". A missing value is NaN in all its columns. To train on it:
 
     >>> encoder = TableEncoder().fit(table)
     >>> ae = Autoencoder(loss=Mixed(encoder.blocks_), missing="mask").fit(encoder.transform(table))
 
-    Categories are columns of text, of digits behind zeros that no number needs (ZIP codes, of which a warning tells),
-    and all columns whose type says so, as that of a pandas Categorical of whole numbers. Truth values are the numbers
-    1 and 0, whether True, "TRUE" or "true". A category is the same in every spelling:
-    1 and 1.0, "1" and "1.0"; True, "True" and "TRUE".
+    Categories are text columns, columns of digits with leading zeros (such as ZIP codes, with a warning), and columns
+    whose type says so, such as a pandas Categorical of integers. Booleans, also as "TRUE" or "true", are the numbers 1
+    and 0. A category is the same in all its spellings: 1, 1.0, "1" and "1.0"; True, "True" and "TRUE".
 
-    "other" are the values that fit has not seen, and those beyond the most frequent. As many new rows will hold a value
-    never seen as now hold one that stands in one row only (Good 1953). Where these values are two or more, and 5 % of
-    the rows or more, they are "other", too, that others may come; then by the same rule those in two rows, and so on. A
-    column of nearly only different texts, as ids, names and time stamps are, is so one of "other" alone, and says
-    nothing. A warning tells of a column whose texts are mostly "other", and at `transform` of one whose values were
-    mostly never seen; and of two values that differ in case or blanks alone, "Yes" and "yes".
+    "other" stands for values not seen in fit and for those beyond the `max_categories` most frequent. The share of new
+    rows with an unseen value is about that of the rows whose value occurs once (Good 1953). So if two or more values
+    occur once, in 5 % of the rows or more, they become "other" as well; the same rule then applies to values that occur
+    twice, and so on. A column of mostly distinct texts, such as ids, names or time stamps, becomes "other" alone and
+    carries no information. Warnings report columns whose texts are mostly "other", columns with mostly unseen values in
+    `transform`, and values that differ only in case or blanks, such as "Yes" and "yes".
 
-    Missing are empty cells and the marks of what is missing, NA, null, ?, and "None" too, in any case of letters: a
-    category may not be called so. Whole numbers as categories stay exact, however large.
+    Empty cells and the markers NA, null, ? and None, in any case, are missing, so no category may have these names.
+    Large whole numbers used as categories stay exact.
 
-    Any number of threads may use a fitted one at once; `fit` wants it alone, as an estimator's (`guard.py`).
+    Any number of threads may use a fitted encoder at once; `fit` needs exclusive use, as for estimators (`guard.py`).
 
-    max_categories   of a column, >= 1
+    max_categories   most categories of a column, >= 1
 
-    After fit: names_ of the columns, categories_ of each (a list of texts; None: a number), blocks_ their widths,
-    others_ of each the share of rows that are "other" (0 for numbers), units_ what was written beside the numbers of
-    each: "%", "€", "" (nothing), or None (nobody knows). A column in another unit is refused.
+    After fit: names_ of the columns; categories_ of each (a list of texts; None for numbers); blocks_, their widths in
+    the encoded array; others_, the share of rows that are "other" (0 for numbers); units_, the unit next to the
+    numbers: "%", "€", "" (no unit) or None (unknown). A column with another unit is refused.
     """
 
     def __init__(self, max_categories: int = 50):
@@ -68,7 +67,7 @@ class TableEncoder(FrameOutput, Transformer):
         self.max_categories = max_categories
 
     def fit(self, X: Any, y: Any = None) -> TableEncoder:
-        """From a Table, a data frame or an array (N, D). `y` is ignored."""
+        """Fit the encoder to a Table, a data frame or an array (N, D). `y` is ignored."""
         table = self._table(X)
         self.names_ = table.names
         self.named_ = table.named
@@ -96,28 +95,28 @@ class TableEncoder(FrameOutput, Transformer):
         return self
 
     def _tell_of_texts(self, i: int, table: Table, column: np.ndarray) -> None:
-        """A warning where it is in doubt whether a column is one of categories, or which these are."""
+        """Warn if it is doubtful whether a column holds categories, or which ones."""
         if self.others_[i] < MOSTLY_OTHERS:
             self._tell_of_twins(i, column.tolist())
         text = table.text_column(i)
         if text.codes:
             self._tell(
                 i,
-                f"is read as categories: zeros or a plus in front, as in {text.codes[0]!r}, make codes. If so, "
-                f"{text.hint_text}; numbers are written without them.",
+                f"is read as categories, since leading zeros or plus signs, as in {text.codes[0]!r}, suggest codes. If "
+                f"they are codes, {text.hint_text}; otherwise write the numbers without them.",
             )
         kinds = {isinstance(cell, str) for cell in table.cells[i].tolist() if not is_nothing(cell)}
         if len(kinds) > 1 and not text.declared:
             self._tell(
                 i,
-                f"holds numbers beside texts, all read as categories. If they are, {text.hint_text}.",
+                f"holds numbers and texts, all read as categories. If they are, {text.hint_text}.",
             )
 
     def _tell(self, i: int, finding: str) -> None:
         warnings.warn(f"TableEncoder: column {self.names_[i]!r} {finding}", stacklevel=6)
 
     def _categories(self, column: np.ndarray) -> tuple[list[str], float]:
-        """The values of a column that are categories, and the share of all others."""
+        """Return the values of a column that become categories, and the share of all others."""
         counts = Counter(cell for cell in column.tolist() if cell is not None)
         common = sorted(counts, key=lambda cell: (-counts[cell], cell))
         least = _least(counts)
@@ -127,16 +126,16 @@ class TableEncoder(FrameOutput, Transformer):
 
     @framed
     def transform(self, X: Any) -> np.ndarray:
-        """The rows of a Table, data frame or array, whose columns are those of fit in any order, as (N, D) float32."""
+        """Encode a Table, data frame or array with the columns of fit, in any order, as (N, D) float32."""
         table = self._table(X)
-        table = table.with_na(self.na_)  # what was said of the other file holds for this one
+        table = table.with_na(self.na_)  # markers of missing values given for the training file
         if {table.named, self.named_} == {True, False}:
             kinds = "columns without names", "columns with names"
             raise ValueError(
-                f"{table.source}: expected {kinds[bool(self.named_)]}, as fit saw, got {kinds[bool(table.named)]}. Say "
-                "what the first row is, header=True or False, --header yes or no, or write the same one over both."
+                f"{table.source}: expected {kinds[bool(self.named_)]}, as fit saw, got {kinds[bool(table.named)]}. Set "
+                "header=True or False (--header yes or no) for the first row, or give both files the same header."
             )
-        left_out = "Leave out what is not a feature: ignore=, --ignore."
+        left_out = "Leave out columns that are not features: ignore=, --ignore."
         check_learned(table.source, self.names_, table.names, "fit saw", left_out)
         places = {name: i for i, name in enumerate(table.names)}
         result = np.zeros((len(table), sum(self.blocks_)), np.float32)
@@ -159,8 +158,8 @@ class TableEncoder(FrameOutput, Transformer):
         return result
 
     def encoded(self, X: Any, who: str, missing: bool) -> np.ndarray:
-        """`transform`, an array whatever `set_output` says; ValueError in the name of `who` for a gap, if values may
-        not be `missing`."""
+        """Return `transform` as an array, whatever `set_output` says. Raise ValueError in the name of `who` for a
+        missing value unless `missing` is True."""
         Z = np.asarray(self.transform(X))
         gaps = np.isnan(Z)
         if gaps.any() and not missing:
@@ -185,8 +184,8 @@ class TableEncoder(FrameOutput, Transformer):
         return table
 
     def _tell_of_unseen(self, i: int, column: np.ndarray, places: np.ndarray) -> None:
-        """A warning where most of a column's values, of two rows or more, were never seen in fit, which knew most; or
-        where one may be a value that was."""
+        """Warn if most of a column's values (of two or more) were not seen in fit, unless most were "other" there as
+        well, or if one may be a variant of a known value."""
         known = self.categories_[i] or []
         unseen = np.flatnonzero(places == len(known))
         n = int((places >= 0).sum())
@@ -197,31 +196,31 @@ class TableEncoder(FrameOutput, Transformer):
             self._tell(
                 i,
                 f"holds {len(unseen)} of {n} values that were never seen in fit: {examples(column[unseen])}, where fit "
-                f"saw {examples(known)}. Is it the same column, in the same spelling? Such rows are unlike any "
-                "training row.",
+                f"saw {examples(known)}. Is it the same column, with the same spelling? Such rows are unlike all "
+                "training rows.",
             )
 
     def _tell_of_twins(self, i: int, cells: Sequence[str | None]) -> None:
-        """A warning where two of a column's texts differ only in what is not meant."""
+        """Warn if two texts of a column differ only in case, blanks and the like."""
         pair = twins(filter(None, dict.fromkeys(cells)))
         if pair:
             self._tell(
                 i,
-                f"holds {pair}, which are two categories. If they mean the same, write them alike.",
+                f"holds {pair}, which are two categories. If they mean the same, use one spelling.",
             )
 
     @property
     def starts(self) -> list[int]:
-        """Where in the columns of `transform` each column of the table begins."""
+        """The first encoded column of each column of the table."""
         return list(itertools.accumulate(self.blocks_, initial=0))[:-1]
 
     def _each(self) -> Iterator[tuple[str, list[str] | None, int]]:
-        """Of each column of the table its name, its categories, and where it begins in those of `transform`."""
+        """Iterate over the table's columns: name, categories, and first encoded column."""
         return zip(self.names_, self.categories_, self.starts, strict=True)
 
     @property
     def numbers(self) -> list[int]:
-        """Where in the columns of `transform` those of numbers are."""
+        """The encoded columns that hold numbers."""
         return [start for _, known, start in self._each() if known is None]
 
     @property
@@ -229,15 +228,15 @@ class TableEncoder(FrameOutput, Transformer):
         return [name for name, known, _ in self._each() if known is None]
 
     def per_column(self, shares: np.ndarray) -> np.ndarray:
-        """Shares of `transform`'s columns (N, D) as shares of the table's, (N, columns): those of a category add up."""
+        """Sum shares (N, D) of the encoded columns to shares (N, columns) of the table's columns."""
         shares = shares.copy()
         categories = np.setdiff1d(np.arange(shares.shape[1]), self.numbers)
         shares[:, categories] = np.abs(shares[:, categories])
         return np.add.reduceat(shares, self.starts, axis=1)
 
     def inverse_transform(self, Z: np.ndarray) -> np.ndarray:
-        """The table's columns (N, columns), as objects: numbers in their units, the likeliest category; NaN or None
-        where Z (N, D) is NaN. `transform` of a table, and what a network gives back for it, come back as cells."""
+        """Return the table's columns (N, columns) as objects: numbers in their units, and the most likely category; NaN
+        or None where Z (N, D) is NaN. Z may be the output of `transform` or a network's reconstruction of it."""
         Z = self.in_units(Z)
         found = np.empty((len(Z), len(self.names_)), dtype=object)
         for j, (_, known, start) in enumerate(self._each()):
@@ -252,8 +251,8 @@ class TableEncoder(FrameOutput, Transformer):
         return found
 
     def in_units(self, Z: np.ndarray) -> np.ndarray:
-        """Z (N, D) float64 with the numbers in their units, rounded as float32 rounds Z, so that 0 comes back as 0, not
-        as -0; a category's columns stay shares of 1."""
+        """Return Z (N, D) as float64 with numbers in their units, rounded to the precision of float32, so that 0 comes
+        back as 0 and not as -0. The columns of categories are unchanged."""
         found = np.array(Z, np.float64)
         scaler: Any = self.scaler_
         numbers = scaler.inverse_transform(found[:, self.numbers])
@@ -263,14 +262,14 @@ class TableEncoder(FrameOutput, Transformer):
         return found
 
     def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """(facts, arrays) for a model file."""
+        """Return (facts, arrays) for a model file."""
         facts = {name: getattr(self, f"{name}_") for name in FACTS}
         facts["max_categories"] = self.max_categories
         return facts, self.scaler_.learned()
 
     @classmethod
     def from_file(cls, facts: dict[str, Any], arrays: Any) -> TableEncoder:
-        """The opposite of `to_file`."""
+        """Rebuild the encoder that `to_file` described."""
         encoder = cls(promised(facts, "max_categories", int))
         encoder.names_ = promised(facts, "names", [str])
         encoder.categories_ = promised(facts, "categories", [([str], None)])
@@ -289,8 +288,10 @@ class TableEncoder(FrameOutput, Transformer):
         return encoder
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
-        """A name for each column of `transform`: "age", "colour=red", ..., "colour=other". input_features: only
-        compared with the columns that fit saw, whatever their order."""
+        """Return the names of the encoded columns: "age", "colour=red", ..., "colour=other".
+
+        input_features   checked against the columns seen by fit, in any order
+        """
         if input_features is not None and set(map(str, input_features)) != set(self.names_):
             raise ValueError(
                 f"TableEncoder: expected input_features, the columns that fit saw, got {input_features}."
@@ -305,29 +306,29 @@ guard(TableEncoder)
 
 
 def _widths(categories: list[list[str] | None]) -> tuple[int, ...]:
-    """In how many columns each of the table's is encoded."""
+    """Return the number of encoded columns of each column of the table."""
     return tuple(1 if known is None else len(known) + 1 for known in categories)
 
 
 def _numbers(n: int, columns: list[np.ndarray]) -> np.ndarray:
-    """Those that are numbers, as (N, ...) float64."""
+    """Return the columns of numbers as (N, ...) float64."""
     numbers = [column for column in columns if column.dtype != object]
     return np.column_stack(numbers) if numbers else np.empty((n, 0))
 
 
 def _places(column: np.ndarray, known: list[str]) -> np.ndarray:
-    """Which category each cell is, (N,): its number in `known`, or len(known) for others, or -1 where it is missing."""
+    """Return the category of each cell, (N,): its index in `known`, len(known) for others, -1 for missing values."""
     place: dict[str | None, int] = {None: -1}
     for k, cell in enumerate(known):
-        place.setdefault(category(cell), k)  # an old file's may be spelled otherwise
+        place.setdefault(category(cell), k)  # old model files may use another spelling
     other = len(known)
     return np.array([place.get(cell, other) for cell in column.tolist()])
 
 
 def _least(counts: Counter) -> int:
-    """The rows that a value has to stand in to be a category."""
+    """Return the least number of rows in which a value must occur to be a category."""
     n = counts.total()
-    values = Counter(counts.values())  # values[k] of them stand in k rows
+    values = Counter(counts.values())  # values[k] of them occur k times
     k = 1
     while n >= FEW and values[k] > 1 and k * values[k] >= RARE * n:
         k += 1

@@ -1,4 +1,4 @@
-"""A field of a JSON header that a stranger may have written: of the kind that was promised, or an error."""
+"""Fields of an untrusted JSON header: check that each has the expected type."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 from nanoae.spelling import short
 
 MOST_OBJECTS = 200_000
-MOST_ITEMS = 3_000_000  # in a header: together 200 MB in memory
+MOST_ITEMS = 3_000_000  # together 200 MB in memory
 MISSING = object()
-NOT_FINITE = math.nan  # as a kind: NaN or infinity
+NOT_FINITE = math.nan  # the kind "NaN or infinity"
 WORDS = {
     None: "null",
     NOT_FINITE: "NaN or infinity",
@@ -21,11 +21,11 @@ WORDS = {
     bool: "true or false",
     str: "text",
 }
-LABELS = [(str, int, float, bool)]  # of classes
+LABELS = [(str, int, float, bool)]  # class labels
 
 
 def parse(text: bytes) -> Any:
-    """What a header in JSON says; ValueError, also for one of so many parts that nobody wrote it by saving a model."""
+    """Parse a JSON header. Raise ValueError for invalid JSON, and for more parts than any saved model has."""
     objects = text.count(b"{") + text.count(b"[")
     items = text.count(b",")
     if objects > MOST_OBJECTS or items > MOST_ITEMS:
@@ -34,14 +34,14 @@ def parse(text: bytes) -> Any:
 
 
 def promised(facts: Any, name: str, kind: Any, default: Any = MISSING) -> Any:
-    """facts[name], or `default` where there is none; ValueError where it is not of that kind.
+    """Return facts[name], or `default` if it is absent. Raise ValueError if it is not of the given kind.
 
-    kind   int, str, bool, dict    that, and True is no int
+    kind   int, str, bool, dict    this type; True is not an int
            float                   a finite number
            NOT_FINITE              NaN or infinity
            None                    null
-           [kind]                  a list of them
-           {str: kind}             an object of them
+           [kind]                  a list
+           {str: kind}             an object
            (kind, kind, ...)       one of these
     """
     if not isinstance(facts, dict):
@@ -73,7 +73,7 @@ def fits(value: Any, kind: Any) -> bool:
 
 
 def kind_name(kind: Any) -> str:
-    """The kind in words."""
+    """Return a kind in words."""
     if isinstance(kind, tuple):
         return " or ".join(map(kind_name, kind))
     if isinstance(kind, list):

@@ -1,4 +1,4 @@
-"""Readers of users' own files: .npy, .npz and lines of text. Hostile files get one clear error."""
+"""Readers of users' own files: .npy, .npz and lines of text. Damaged or malicious files raise one clear error."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ from nanoae.data.text_file import open_text
 
 
 def read_npy(path: Path, limit: int) -> Examples:
-    """A .npy file of shape (N, ...), memory-mapped: a large one stays on disk, shuffled by its row numbers alone (see
-    `Dataset.split`); a smaller one does with random_state=None."""
+    """Read a .npy file of shape (N, ...), memory-mapped. A large one stays on disk and is shuffled by row numbers (see
+    `Dataset.split`); a smaller one stays there only with random_state=None."""
     return Examples(mapped(path))
 
 
 def mapped(path: Path) -> np.ndarray:
-    """The array in a .npy file, memory-mapped; BadFile where the file is none, or not as long as it says."""
+    """Return the array in a .npy file, memory-mapped. Raise BadFile if it is not one, or not as long as its header
+    says."""
     with opened(path, ".npy file") as file:
         read_header(path, file, path.name, os.fstat(file.fileno()).st_size)
         return np.lib.format.open_memmap(path, mode="r")
 
 
 def read_npz(path: Path, limit: int = UNPACK_LIMIT) -> Examples:
-    """A .npz file with x_train and x_test (and y_train, y_test), or with X or x (and y) and no split. Never pickles.
+    """Read a .npz file with x_train and x_test (y_train, y_test), or with X or x (and y) without a split. Never
+    unpickles.
 
-    limit   the most bytes to unpack in all
+    limit   most bytes to unpack in total
     """
     with open_archive(path, limit) as archive:
         names = ["X" if "X" in archive else "x", "y"]
@@ -42,9 +44,9 @@ def read_npz(path: Path, limit: int = UNPACK_LIMIT) -> Examples:
 
 
 def read_lines(path: str | os.PathLike[str]) -> tuple[list[str], list[str] | None]:
-    """(lines, keywords or None) of a text file in UTF-8: a line each, or keyword<TAB>line in all of them.
+    """Return (lines, keywords or None) of a UTF-8 text file with one line each, or keyword<TAB>line in every line.
 
-    Empty lines are skipped. Line ends may be those of any system.
+    Empty lines are skipped. Line endings of all systems are accepted.
     """
     path = Path(path)
     lines = list[str]()

@@ -1,4 +1,4 @@
-"""Data frames out: what `transform` gives where one is asked for; pandas and polars are not imported before."""
+"""Data frame output of `transform`; pandas and polars are imported only when they are requested."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ OUTPUTS = ("default", "pandas", "polars")
 
 
 class FrameOutput:
-    """The base of what has `transform`, as scikit-learn's transformers have it: an array, or a data frame."""
+    """Base class of transformers, which return arrays or data frames like those of scikit-learn."""
 
-    _sklearn_output_config: dict[str, str]  # by this name scikit-learn's clone knows it
+    _sklearn_output_config: dict[str, str]  # the name that scikit-learn's clone copies
 
     def set_output(self, *, transform: str | None = None):
-        """What `transform` and `fit_transform` give from now on: "default" (an array), "pandas" or "polars" (a data
-        frame whose columns are `get_feature_names_out`, with the index of the rows given); None changes nothing.
+        """Set the output of `transform` and `fit_transform`: "default" (an array), "pandas" or "polars" (a data frame
+        whose columns are `get_feature_names_out`, with the index of the input); None changes nothing.
 
-        An estimator that was not told follows `sklearn.set_config(transform_output=...)`.
+        Without a call, the output follows `sklearn.set_config(transform_output=...)`.
         """
         if transform is not None:
             self._sklearn_output_config = {"transform": _known(transform)}
@@ -35,7 +35,7 @@ class FrameOutput:
         raise NotImplementedError
 
     def _framed(self, result: np.ndarray, X: Any) -> Any:
-        """`result` (N, K), what `transform` made of X, as it is wanted."""
+        """Return `result` (N, K), the transform of X, as an array or the requested data frame."""
         sklearn = sys.modules.get("sklearn")
         everywhere = sklearn.get_config()["transform_output"] if sklearn else "default"
         name = _known(getattr(self, "_sklearn_output_config", {}).get("transform", everywhere))
@@ -45,7 +45,7 @@ class FrameOutput:
             library = importlib.import_module(name)
         except ImportError as error:
             raise ImportError(
-                f"{type(self).__name__}: expected {name} for the output that was asked for, got no such package. "
+                f"{type(self).__name__}: expected {name} for the requested output, got no such package. "
                 f'pip install {name}, or set_output(transform="default").'
             ) from error
         if result.ndim != 2:
@@ -61,7 +61,7 @@ class FrameOutput:
 
 
 def framed(transform: F) -> F:
-    """A method `transform` (self, X, ...) -> array (N, K) whose result is a data frame where one is wanted."""
+    """Wrap a method `transform(self, X, ...)` -> array (N, K) so that it returns a data frame if one is requested."""
 
     @functools.wraps(transform)
     def wanted(self: Any, X: Any, *args: Any, **kwargs: Any) -> Any:

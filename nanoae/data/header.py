@@ -1,7 +1,7 @@
-"""The header: does the first row of a text table name the columns, or is it a row as the others are?
+"""The header: detect whether the first row of a text table holds column names or values.
 
-Texts above columns of numbers are names. Numbers may be, too: 0, 1, 2 of an array without names, years, wavelengths.
-They are told from values by the way they are written and by their order; what that leaves in doubt the user decides.
+Texts above columns of numbers are names. Numbers may be names as well: 0, 1, 2 of an unnamed array, years, wavelengths.
+They are distinguished from values by their notation and order; the user decides where that leaves doubt.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from nanoae.data.missing import is_gap
 from nanoae.data.number import number
 from nanoae.data.separator import share_of_numbers
 
-LOOK = 1000  # columns: what they do not tell, more of them do not
-SURE = 5  # so many numbers in an order that the rows below do not have are no chance
+LOOK = 1000  # most columns checked
+SURE = 5  # least number of names whose order, absent from the rows below, is no coincidence
 
 
 def is_header(first: list[str], body: list[list[str]]) -> bool | None:
-    """Whether the `first` row names the columns of the `body`, some rows below it; None: it could be either."""
+    """Return True if the `first` row names the columns of the rows in `body`, None if it could be either."""
     body = [row for row in body if len(row) == len(first)]
     first = first[:LOOK]
     columns = [[row[j].strip() for row in body] for j in range(len(first))]
     numbers = [j for j, cell in enumerate(first) if is_number(cell)]
     names = [j for j, cell in enumerate(first) if cell and not is_number(cell) and not is_gap(cell)]
-    repeated = [j for j in names if first[j] in columns[j]]  # a name that is a value, too
+    repeated = [j for j in names if first[j] in columns[j]]  # names that also occur as values
     if not names:
-        # Marks of what is missing; but NA is a name where sodium is measured.
+        # Only marks of missing values; but NA may also be the name of a column for sodium.
         marks = any(first) and not numbers
         return None if marks else numbers_are_names(first, columns)
     above = [j for j in names if share_of_numbers(columns[j]) >= 0.5]  # columns of numbers
@@ -43,7 +43,7 @@ def is_header(first: list[str], body: list[list[str]]) -> bool | None:
 
 
 def numbers_are_names(first: list[str], columns: list[list[str]]) -> bool | None:
-    """`is_header` by the numbers of the first row alone."""
+    """Decide `is_header` by the numbers of the first row alone."""
     pairs = zip(first, columns, strict=True)
     there = [(number(cell), column) for cell, column in pairs if any(column)]
     names = [(name, [*map(number, column)]) for name, column in there if name]
@@ -72,20 +72,22 @@ def numbers_are_names(first: list[str], columns: list[list[str]]) -> bool | None
         for x, others in zip(values, values_below, strict=True)
         if len(others) > 2
     )
-    counted = values == list(range(n))  # as the columns of an array without names
+    counted = values == list(range(n))  # like the columns of an unnamed array
     sure = ordered and n > 2 and (far or texts or n >= SURE)
     sure = sure or (all(otherwise) and (counted or (n > 2 and len(rows) > 2)))
     sure = sure or (counted and any(otherwise) and n > 2 and len(rows) > 2)
     if sure and not goes_on:
         return True
-    alike = sum(map(is_even, rows)) > len(rows) / 2  # all rows count on, and so may the first
+    alike = (
+        sum(map(is_even, rows)) > len(rows) / 2
+    )  # most rows are evenly spaced, and the first may be one of them
     if sure or all(otherwise) or ordered or far or texts:
         return None
     return None if counted and not alike else False
 
 
 def is_even(values: list[float]) -> bool:
-    """Whether they are three or more, each as far from the one before."""
+    """Return True for three or more evenly spaced numbers."""
     steps = [b - a for a, b in pairwise(values)]
     if len(steps) < 2 or steps[0] == 0:
         return False
@@ -94,13 +96,13 @@ def is_even(values: list[float]) -> bool:
 
 
 def in_order(values: list[float]) -> bool:
-    """Whether they rise, or fall, from each to the next."""
+    """Return True if the numbers strictly rise or strictly fall."""
     steps = [b - a for a, b in pairwise(values)]
     return all(step > 0 for step in steps) or all(step < 0 for step in steps)
 
 
 def is_far(x: float, values: list[float]) -> bool:
-    """Whether x lies farther outside these values, five or more, than they lie apart; or there are none."""
+    """Return True if x lies outside these values (five or more) by more than their range, or if there are none."""
     if not values:
         return True
     low = min(values)

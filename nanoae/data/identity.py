@@ -1,4 +1,4 @@
-"""Columns that tell rows apart and nothing else: ids, names, time stamps, row numbers. New rows lie beyond them all."""
+"""Columns that only identify rows: ids, names, time stamps, row numbers. New rows lie outside their training range."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ import numpy as np
 
 from nanoae.data.times import PARTS, is_written
 
-FEW = 10  # rows from which there is a word about a column
-MOSTLY_OTHERS = (
-    0.5  # the share of texts too rare to be learned from which there is a word about them
-)
-DATES = 0.9  # the share of dates or times that makes a column one of them
+FEW = 10  # least number of rows for a warning
+MOSTLY_OTHERS = 0.5  # share of texts too rare to be learned, from which there is a warning
+DATES = 0.9  # share of dates or times that makes a column one of dates
 
 
 def tell_of_ids(
@@ -23,12 +21,14 @@ def tell_of_ids(
     names: Sequence[str] | None = None,
     others: Sequence[float] = (),
 ) -> None:
-    """A warning for each column (N,), of numbers or of texts, that new rows will lie beyond, or of which nothing is
-    known; it names the column. others: of each the share of texts that are learned as one, as too rare. And a warning
-    of a last row of totals."""
+    """Warn about each column (N,) of numbers or texts that identifies rows or holds no values, and about a row of
+    totals.
+
+    others   for each column the share of texts too rare to be categories of their own
+    """
     if any(column.dtype != object and ends_in_total(column) for column in columns):
         warnings.warn(
-            f"{who}: the last row holds a sum of all others, as one of totals does. Leave it out.",
+            f"{who}: the last row holds the sum of all others, like a row of totals. Leave it out.",
             stacklevel=5,
         )
     for i, column in enumerate(columns):
@@ -46,7 +46,7 @@ def tell_of_ids(
 
 
 def _texts(column: np.ndarray, others: float) -> tuple[str, str] | None:
-    """(what there is to tell, what more can be done) of a column of texts that are mostly rare, or of dates."""
+    """Return (finding, additional remedy) for a column of mostly rare texts or of dates, else None."""
     counts = Counter(cell for cell in column.tolist() if cell is not None)
     n = counts.total()
     rare = others >= MOSTLY_OTHERS
@@ -57,26 +57,24 @@ def _texts(column: np.ndarray, others: float) -> tuple[str, str] | None:
     found = f"holds {len(counts)} different {what} in {n} rows ({examples(counts)})"
     fate = "new rows will hold others"
     if rare:
-        fate += ", so that the rare ones are learned as one category"
+        fate += ", so the rare ones are learned as one category"
     part = ""
     if dates:
-        part = f"; or make numbers of what counts in it, such as {PARTS['objects']['instant']}"
+        part = f"; or convert it to numbers, such as {PARTS['objects']['instant']}"
     return f"{found}: {fate}", part
 
 
 def _numbers(column: np.ndarray) -> tuple[str, str] | None:
-    """The same of a column of numbers that rises from row to row: by whole numbers, or by the same step;
-    or of one of nothing."""
+    """Return the same for a column of numbers: dates, or values that rise from row to row by whole numbers or by a
+    constant step, or no values."""
     known = column[~np.isnan(column)]
     if len(column) and not len(known):
-        return "holds no value: what new rows hold there is left out", ""
+        return "holds no value, so its values in new rows are ignored", ""
     if len(known) < FEW:
         return None
     if are_days(known):
-        message = (
-            f"holds dates as numbers, as {known[0]:.0f}, in which a month is 100 and a year 10000"
-        )
-        return message, "; or make numbers of what counts in them, such as the days since the first"
+        message = f"holds dates as numbers, such as {known[0]:.0f}, so a month counts 100 and a year 10000"
+        return message, "; or convert it to better numbers, such as the days since the first date"
     with np.errstate(over="ignore", invalid="ignore"):
         steps = np.diff(known)
         even = np.ptp(steps) <= 1e-6 * steps.max()
@@ -84,12 +82,12 @@ def _numbers(column: np.ndarray) -> tuple[str, str] | None:
         return None
     if not even and not (np.floor(known) == known).all():
         return None
-    found = f"rises from row to row, from {known[0]:.12g} to {known[-1]:.12g}, as row numbers, ids and times do"
-    return f"{found}: new rows will lie beyond all training rows", ""
+    found = f"rises from row to row, from {known[0]:.12g} to {known[-1]:.12g}, like row numbers, ids and times"
+    return f"{found}: new rows will lie outside the range of all training rows", ""
 
 
 def ends_in_total(column: np.ndarray) -> bool:
-    """Whether the last number of a column is the sum of all others, and farther from 0 than each of them."""
+    """Return True if the last number of a column is the sum of all others, and larger in magnitude than each of them."""
     known = column[~np.isnan(column)]
     if len(known) < FEW:
         return False
@@ -101,7 +99,7 @@ def ends_in_total(column: np.ndarray) -> bool:
 
 
 def are_days(numbers: np.ndarray) -> bool:
-    """Whether all are dates written as 20240131, from 1900 to 2100, and more than one."""
+    """Return True if all numbers are dates written like 20240131, from 1900 to 2100, and more than one."""
     if not (numbers.min() >= 1900_01_01 and numbers.max() <= 2100_12_31 and np.ptp(numbers) > 0):
         return False
     months = numbers // 100 % 100
@@ -111,7 +109,7 @@ def are_days(numbers: np.ndarray) -> bool:
 
 
 def examples(cells: Iterable[str]) -> str:
-    """The first few different ones."""
+    """Return the first three distinct texts, for messages."""
     some = [f"{cell!r:.40}" for cell in dict.fromkeys(cells)]
     listed = ", ".join(some[:3])
     return f"{listed}, ..." if len(some) > 3 else listed

@@ -1,8 +1,8 @@
 """IDX, the file format of MNIST (http://yann.lecun.com/exdb/mnist):
 
 byte 0, 1    zero
-byte 2       the type of the numbers: 0x08 uint8, 0x09 int8, 0x0B int16, 0x0C int32, 0x0D float32, 0x0E float64
-byte 3       the number of axes
+byte 2       number type: 0x08 uint8, 0x09 int8, 0x0B int16, 0x0C int32, 0x0D float32, 0x0E float64
+byte 3       number of axes
 then         the length of each axis, a big-endian uint32
 then         the numbers, big-endian, the last axis fastest
 """
@@ -21,19 +21,20 @@ from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Examples
 from nanoae.data.regular_file import opened, unpacked
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-DEFLATE_RATIO = 1032  # deflate's best: 258 bytes from two bits
+DEFLATE_RATIO = 1032  # deflate's highest compression ratio: 258 bytes in two bits
 
 
 def read_idx(
     path: str | os.PathLike[str], sha256: str | None = None, limit: int = UNPACK_LIMIT
 ) -> np.ndarray:
-    """The array in an IDX file, gzipped or not (its first bytes tell, not its name), in native byte order.
+    """Return the array in an IDX file in native byte order. A gzip file is recognised by its first bytes, not by its
+    name.
 
-    sha256    the hash that the uncompressed content must have, or None
-    limit     the most bytes of numbers to accept; no more is ever unpacked than the header promises, and one byte
+    sha256    hash that the unpacked content must have, or None
+    limit     most bytes of numbers to accept; at most one byte more than the header promises is unpacked
 
-    Raises BadFile (a ValueError) for another format, a file cut short, trailing bytes, damaged gzip, a size that lies,
-    or another hash; OSError where the file cannot be read.
+    Raise BadFile (a ValueError) for another format, a truncated file, trailing bytes, damaged gzip, a wrong size, or
+    another hash; OSError if the file cannot be read.
     """
     with opened(path, "IDX file") as file:
         stream, packed = unpacked(file)
@@ -51,10 +52,10 @@ def read_idx(
         if not 0 < promised <= limit:
             got = f"shape {shape}, which is {promised}"
             raise BadFile(path, f"1 to {limit} bytes of numbers", got)
-        # A size that cannot be true is refused before it is allocated.
+        # An impossible size is refused before memory is allocated.
         content = stream.read(promised + 1) if promised <= room else b""
     if len(content) != promised:
-        got = "more" if len(content) > promised else "fewer: it is cut short"
+        got = "more" if len(content) > promised else "fewer: the file is truncated"
         expected = f"{promised} bytes of numbers, shape {shape}"
         raise BadFile(path, expected, got, "Fetch the file again.")
     if sha256 is not None:
@@ -62,15 +63,15 @@ def read_idx(
 
         found = hashlib.sha256(magic + lengths + content).hexdigest()
         if found != sha256:
-            hint = "It is damaged, or belongs to another data set: move it away, or choose another folder."
+            hint = "It is damaged or belongs to another data set: move it away, or choose another folder."
             raise BadFile(path, f"content of SHA-256 {sha256}", found, hint)
     numbers = np.frombuffer(content, dtype).reshape(shape)
     return numbers.astype(dtype.newbyteorder("="))
 
 
 def read_idx_images(path: Path, limit: int = UNPACK_LIMIT) -> Examples:
-    """An IDX file of images of one's own, (N, ...), and where its name has "images" in it, the labels (N,) of the file
-    beside it that has "labels" there."""
+    """Read a user's IDX file of images (N, ...). If its name contains "images", labels (N,) are read from the file next
+    to it with "labels" in its name."""
     x = read_idx(path, limit=limit)
     y = None
     name = re.sub("images(.?)idx[0-9]", r"labels\1idx1", path.name, flags=re.IGNORECASE)
@@ -84,7 +85,7 @@ def read_idx_images(path: Path, limit: int = UNPACK_LIMIT) -> Examples:
 
 
 def is_idx(path: Path) -> bool:
-    """Whether it is a file that begins as IDX files do, gzipped or not."""
+    """Return True if a file, gzipped or not, starts like an IDX file."""
     try:
         with opened(path, "IDX file") as file:
             return is_magic(unpacked(file)[0].read(4))
@@ -93,15 +94,15 @@ def is_idx(path: Path) -> bool:
 
 
 def is_magic(start: bytes) -> bool:
-    """Whether a file that starts so is of IDX."""
+    """Return True if these are the first bytes of an IDX file."""
     if len(start) < 4 or start[:2] != b"\0\0":
         return False
     return start[2] in TYPES and 1 <= start[3] <= 32
 
 
 def find_idx(folder: Path, name: str, suffixes: tuple[str, ...] = ("", ".gz")) -> Path | None:
-    """The file of this name in the folder, in whatever case of letters, and where the name has "-idx" also with ".idx",
-    the other usual spelling; with the first of the suffixes that there is."""
+    """Return the file with this name in the folder, ignoring case, with the first suffix found. For a name with "-idx"
+    the other common spelling, ".idx", is accepted as well."""
     try:
         found = {path.name.lower(): path for path in folder.iterdir() if path.is_file()}
     except OSError:

@@ -1,4 +1,4 @@
-"""An image file: its pixels as it is meant to be seen, or one error that names it. Never turned, scaled or clipped."""
+"""An image file: its pixels as they are meant to be seen, unscaled, or one error that names the file."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import numpy as np
 from nanoae.data.dataset import BadFile
 from nanoae.data.regular_file import opened
 
-Image = Any  # Pillow's, which is imported only where an image is to be read
+Image = Any  # Pillow's; it is imported only to read an image
 READ = "PNG, JPEG, BMP, TIFF, WebP, GIF, PNM or JPEG 2000"
-# Pillow's names of the formats that are read
+# The same formats by their Pillow names
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000")
-# Modes of 8 bits a channel -> what they are read as
+# Modes with 8 bits per channel -> mode they are converted to
 CHANNELS = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGB": "RGB", "RGBA": "RGB"}
-# Modes of 16 bits; older Pillows call those of PNG and PNM "I".
+# 16-bit modes; older versions of Pillow use "I" for PNG and PNM.
 SIXTEEN = ("I;16", "I;16B", "I;16L", "I;16N")
-WHITE_IS_ZERO, BITS_PER_SAMPLE, PHOTOMETRIC = 0, 258, 262  # of TIFF
-# of JPEG 2000; the first channel's bits stand 42 bytes further on
+WHITE_IS_ZERO, BITS_PER_SAMPLE, PHOTOMETRIC = 0, 258, 262  # TIFF tags and value
+# JPEG 2000; the first channel's bit depth follows 42 bytes later
 START_OF_CODESTREAM = b"\xff\x4f\xff\x51"
 HEAD_BYTES = 1 << 16
 
 
 def load_pillow() -> Any:
-    """PIL.Image, which knows all its formats then; ImportError with what to install."""
+    """Return PIL.Image with all formats registered. Raise ImportError, saying what to install, without Pillow."""
     try:
         from PIL import Image
     except ImportError as error:
@@ -39,34 +39,34 @@ def load_pillow() -> Any:
 
 
 def is_image(path: Path) -> bool:
-    """Whether the first bytes of the file are those of a format that is read here."""
+    """Return True if the file starts like a supported image format."""
     pillow = load_pillow()
     try:
         pillow.open(path, formats=FORMATS).close()
     except pillow.UnidentifiedImageError:
         return False
-    except Exception:  # what is wrong with it is told when it is read
+    except Exception:  # reported when the image is read
         return True
     return True
 
 
 @contextmanager
 def opened_image(path: Path) -> Iterator[Image]:
-    """The image, of which no more than the header has been read, and that is known to have a meaning for `pixels`."""
+    """Open an image, reading only its header, and check that `pixels` supports it."""
     with (
         opened(path, f"image ({READ})") as file,
         load_pillow().open(file, formats=FORMATS) as image,
     ):
-        # MPO is a photograph with others beside it.
+        # MPO files hold a photograph and additional views of it.
         if getattr(image, "is_animated", False) and image.format != "MPO":
-            raise BadFile(path, "one image", f"{image.n_frames}", "Save each as a file of its own.")
+            raise BadFile(path, "one image", f"{image.n_frames}", "Save each to its own file.")
         found = bits(path, image)
         least = 8 if image.format == "JPEG2000" else 1
         fits = image.mode in CHANNELS and least <= found <= 8
         if is_sixteen(image):
-            fits = found == 16 or image.format == "PPM"  # whose values Pillow brings to 0 .. 65535
+            fits = found == 16 or image.format == "PPM"  # Pillow scales its values to 0 .. 65535
         if not fits:
-            expected = "a greyscale image of 8 or 16 bits or an RGB image of 8"
+            expected = "a greyscale image of 8 or 16 bits or an RGB image of 8 bits"
             raise BadFile(path, expected, f"mode {image.mode}, {found} bits", "Convert it first.")
         tags = image.tag_v2 if image.format == "TIFF" else {}
         if is_sixteen(image) and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
@@ -80,7 +80,7 @@ def is_sixteen(image: Image) -> bool:
 
 
 def bits(path: Path, image: Image) -> int:
-    """Of each channel in the file: Pillow keeps 8 of them, and does not tell where there were more."""
+    """Return the bits per channel in the file: Pillow keeps 8 of them without saying whether there were more."""
     if image.format == "TIFF":
         return max(image.tag_v2.get(BITS_PER_SAMPLE, (1,)))
     if image.format in ("PNG", "JPEG2000"):
@@ -97,11 +97,11 @@ def bits(path: Path, image: Image) -> int:
 
 
 def pixels(path: Path, image: Image) -> np.ndarray:
-    """(H, W) of grey values, uint8 or uint16, or (H, W, 3) uint8 of colours; upright, as its EXIF says."""
+    """Return grey values (H, W), uint8 or uint16, or colours (H, W, 3) uint8, turned upright according to EXIF."""
     from PIL import ImageOps
 
     image.load()
-    # Pillow turns a TIFF as it loads it, and forgets or keeps the orientation.
+    # Pillow applies a TIFF's orientation while loading, and may keep the tag.
     if image.format != "TIFF":
         ImageOps.exif_transpose(image, in_place=True)
     sixteen = is_sixteen(image)
@@ -116,5 +116,5 @@ def pixels(path: Path, image: Image) -> np.ndarray:
         found = np.asarray(image.convert(mode))
     if transparent:
         expected = "an image without transparent pixels"
-        raise BadFile(path, expected, "some", "Lay it on a background first.")
+        raise BadFile(path, expected, "some", "Put it on a background first.")
     return found

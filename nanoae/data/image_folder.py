@@ -1,8 +1,8 @@
-"""Folders of images: each file in them is read, or named.
+"""Folders of images: every file in them is either read or reported.
 
 folder/*.png                                     images without labels
-folder/cat/*.png   folder/dog/*.png              their folders' names are the labels
-folder/train/...   folder/test/...  (or val)     the split, each part as above
+folder/cat/*.png   folder/dog/*.png              folder names are the labels
+folder/train/...   folder/test/...  (or val)     training and test parts, each as above
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ SUFFIXES = re.compile(r"\.(png|jpe?g|jpe|jfif|bmp|dib|tiff?|webp|gif|p[bgpn]m|jp
 NOT_READ = re.compile(
     r"\.(avif|hei[cf]|svg|jxl|ico|tga|psd|eps|exr|hdr|pfm|pam|dng|cr[23]|nef|arw)"
 )
-# what systems leave beside images
+# Files and folders left by operating systems
 HIDDEN = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir"}
 TRAIN = ("train", "training")
 TEST = ("test", "testing", "val", "valid", "validation")
-FREE_BYTES = 32 << 10  # a file that is smaller may unpack to as much as one of this size
-BLOCK_BYTES = 4 << 10  # that a file takes on the disk, however small it is
-NAMED = 5  # files in a message
+FREE_BYTES = 32 << 10  # smaller files may unpack to as much as a file of this size
+BLOCK_BYTES = 4 << 10  # least disk space of a file
+NAMED = 5  # files named in a message
 SIZE = re.compile("([1-9][0-9]{0,6})x([1-9][0-9]{0,6})")
 
 
 def read_images(folder: Path, limit: int = UNPACK_LIMIT, resize: Any = None) -> Examples:
-    """The images of a folder, all of one size, or scaled to the (H, W) of `resize`, in the natural order of their
-    names: (N, H, W), or (N, H, W, 3) of colours; uint8, or uint16 where they have 16 bits. BadFile names what cannot
-    be read, and why."""
+    """Read the images of a folder in natural order of their names: (N, H, W), or (N, H, W, 3) for colours; uint8, or
+    uint16 for 16-bit images. All must have one size, unless `resize`, (H, W), is given. Raise BadFile, naming file and
+    reason, for an image that cannot be read."""
     load_pillow()
     size = None if resize is None else size_of(resize)
     train, test = parts(folder)
@@ -51,15 +51,15 @@ def read_images(folder: Path, limit: int = UNPACK_LIMIT, resize: Any = None) -> 
         y[:n] if names else None,
         None if test is None else x[n:],
         y[-len(more) :] if more_names else None,
-        65535 if x.dtype == np.uint16 else None,  # says the format; of 8 bits the values decide
+        65535 if x.dtype == np.uint16 else None,  # for 8 bits, the values decide
     )
 
 
-# ---------------------------------------------------------------- which files
+# ---------------------------------------------------------------- files
 
 
 def parts(folder: Path) -> tuple[Path, Path | None]:
-    """(the folder of all images, None), or the folders to train and to test on."""
+    """Return (the folder of all images, None), or the training and test folders."""
     folders = {path.name.lower(): path for path in visible(folder) if path.is_dir()}
     train = next(filter(None, map(folders.get, TRAIN)), None)
     test = next(filter(None, map(folders.get, TEST)), None)
@@ -71,17 +71,17 @@ def parts(folder: Path) -> tuple[Path, Path | None]:
                 ", ".join(folders),
                 "Name one of its folders.",
             )
-        return folder, None  # a class may well be called "train"
+        return folder, None  # "train" may be the name of a class
     others = [path for path in folders.values() if path not in (train, test)]
     others += images_in(folder)
     if others:
         hint = "Move them away, or name one of these folders."
-        raise BadFile(folder, f"nothing beside {train.name} and {test.name}", named(others), hint)
+        raise BadFile(folder, f"nothing but {train.name} and {test.name}", named(others), hint)
     return train, test
 
 
 def labelled(folder: Path) -> tuple[list[Path], list[str] | None]:
-    """The images of a folder, and None; or those of the folders in it, and the name of each one's folder."""
+    """Return the images of a folder and None, or the images in its subfolders and the name of each one's subfolder."""
     own = images_in(folder)
     classes = {path: images_in(path) for path in visible(folder) if path.is_dir()}
     if own and any(classes.values()):
@@ -89,7 +89,7 @@ def labelled(folder: Path) -> tuple[list[Path], list[str] | None]:
             folder,
             "images, or a folder of them for each class",
             f"both: {named(own)} and {named(list(classes))}",
-            "Move the ones or the others away.",
+            "Move one or the other away.",
         )
     if own:
         leave_out(folder, list(classes))
@@ -101,14 +101,15 @@ def labelled(folder: Path) -> tuple[list[Path], list[str] | None]:
             raise BadFile(path, "images, all of one class", got, "Move it away, or name it alone.")
     if not classes:
         idx = next(filter(is_idx, visible(folder)), None)
-        hint = f"An IDX file is named itself: {idx}." if idx else ""
+        hint = f"For an IDX file, pass its own path: {idx}." if idx else ""
         raise BadFile(folder, f"a folder of images ({READ})", "none", hint)
     paths = [image for images in classes.values() for image in images]
     return paths, [path.parent.name for path in paths]
 
 
 def images_in(folder: Path) -> list[Path]:
-    """The images right in a folder. BadFile names those of other formats, a warning what is no image."""
+    """Return the images directly in a folder. Raise BadFile for unsupported formats; warn about files that are no
+    images."""
     files = [path for path in visible(folder) if not path.is_dir()]
     images = [path for path in files if SUFFIXES.fullmatch(path.suffix.lower()) or is_image(path)]
     others = sorted(set(files) - set(images), key=natural)
@@ -126,12 +127,12 @@ def images_in(folder: Path) -> list[Path]:
 
 def leave_out(folder: Path, others: list[Path]) -> None:
     if others:
-        text = f"{folder}: {len(others)} in it that are no images are left out: {named(others)}"
-        warnings.warn(text, stacklevel=6)  # where load_data was called
+        text = f"{folder}: {len(others)} entries that are no images are left out: {named(others)}"
+        warnings.warn(text, stacklevel=6)  # points at the caller of load_data
 
 
 def visible(folder: Path) -> list[Path]:
-    """What is in a folder, in the natural order of the names, 2 before 10; not what systems hide there."""
+    """Return the content of a folder in natural order of the names (2 before 10), without hidden and system files."""
     shown = [
         path
         for path in folder.iterdir()
@@ -141,12 +142,12 @@ def visible(folder: Path) -> list[Path]:
 
 
 def natural(path: Path) -> tuple[list[Any], str]:
-    words = re.split("([0-9]+)", path.name.casefold())  # text and numbers, in turn
+    words = re.split("([0-9]+)", path.name.casefold())  # alternating text and numbers
     return [int(word) if i % 2 else word for i, word in enumerate(words)], path.name
 
 
 def named(paths: list[Path]) -> str:
-    """a.png, b.png, ..."""
+    """Return "a.png, b.png, ..." for messages."""
     names = [path.name for path in paths[:NAMED]]
     if len(paths) > NAMED:
         names.append("...")
@@ -154,7 +155,8 @@ def named(paths: list[Path]) -> str:
 
 
 def read_classes(folder: Path, names: list[str]) -> np.ndarray:
-    """The names of folders as labels (N,); BadFile for one that says nothing, and for two that say the same."""
+    """Return folder names as labels (N,). Raise BadFile for a name that means no label, and for two with the same
+    meaning."""
     different = sorted(set(names))
     labels = read_labels(names)
     no_label = any(map(is_nothing, different)) or {"-1"} < {*different} != {"-1", "1"}
@@ -163,22 +165,22 @@ def read_classes(folder: Path, names: list[str]) -> np.ndarray:
             folder,
             "folders of different names, one for each class",
             ", ".join(map(repr, different)),
-            "Rename one of them; one without labels, as -1 or none, goes elsewhere.",
+            "Rename one of them; move a folder without labels, such as -1 or none, elsewhere.",
         )
     return labels
 
 
-# ---------------------------------------------------------------- what is in them
+# ---------------------------------------------------------------- content
 
 
 def read_stack(
     folder: Path, paths: list[Path], limit: int, resize: tuple[int, int] | None
 ) -> np.ndarray:
-    """The images one after the other, (N, H, W) or (N, H, W, 3). BadFile for one that is not like the first, or far
-    larger than its file may be."""
+    """Read the images into one array (N, H, W) or (N, H, W, 3). Raise BadFile for an image unlike the first, or far
+    larger than its file can hold."""
     sizes = sum(max(path.stat().st_size, BLOCK_BYTES) for path in paths)
     most = DEFLATE_RATIO * max(sizes, FREE_BYTES)
-    if not resize:  # else they are in memory one by one
+    if not resize:  # with resize only one image at a time is in memory
         most //= len(paths)
     first = paths[0].relative_to(folder)
     stack: np.ndarray | None = None
@@ -195,7 +197,7 @@ def read_stack(
                     folder,
                     f"at most {limit} bytes of pixels in all",
                     f"{len(paths)} images of {size}",
-                    "Allow more: --limit 8GB, limit=.",
+                    "Allow more with --limit 8GB or limit=.",
                 )
             found = pixels(path, image)
             if resize:
@@ -204,28 +206,28 @@ def read_stack(
             stack = np.empty((len(paths), *found.shape), found.dtype)
         if found.shape != stack.shape[1:]:
             hint = "Make all images the same size (--resize HxW, resize=(H, W)) and colours."
-            raise BadFile(path, f"shape {stack.shape[1:]} as {first}", found.shape, hint)
+            raise BadFile(path, f"shape {stack.shape[1:]} like {first}", found.shape, hint)
         if found.dtype != stack.dtype:
-            hint = "Give all images 8 bits, or all 16."
-            raise BadFile(path, f"{stack.dtype} as {first}", found.dtype, hint)
+            hint = "Use 8 bits for all images, or 16 for all."
+            raise BadFile(path, f"{stack.dtype} like {first}", found.dtype, hint)
         stack[n] = found
     assert stack is not None
     return stack
 
 
 def size_of(resize: Any) -> tuple[int, int]:
-    """(height, width) of two whole numbers, or of a text as 64x48; ValueError for anything else."""
+    """Return (height, width) from two whole numbers or a text such as 64x48. Raise ValueError for anything else."""
     sides = SIZE.fullmatch("x".join(map(str, np.ravel(resize))))
     if sides is None:
-        raise ValueError(f"resize: expected a height and a width, as 64x48, got {resize!r}.")
+        raise ValueError(f"resize: expected height and width, such as 64x48, got {resize!r}.")
     return int(sides[1]), int(sides[2])
 
 
 def resized(found: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """`pixels` stretched or shrunk to (height, width), of the same type: by Pillow, each the mean, weighted by a
-    triangle, of all that it covers, so that nothing is skipped and no value leaves the image's range."""
+    """Scale `pixels` to (height, width), keeping their type, with Pillow's antialiased bilinear (triangle) filter: all
+    pixels contribute, and no value leaves the image's range."""
     pillow = load_pillow()
-    # Some Pillows take the nearest of 16 bits.
+    # Some versions of Pillow resample 16-bit images by nearest neighbour.
     values = found.astype(np.float32) if found.dtype == np.uint16 else found
     scaled = pillow.fromarray(values).resize(size[::-1], pillow.Resampling.BILINEAR)
     return np.rint(scaled).astype(found.dtype)

@@ -1,6 +1,6 @@
-"""k-means: k centres, each row in the cluster of the nearest one, so that the squared distances to them are small.
+"""k-means: k centres that minimise the sum of squared distances from each row to its nearest centre.
 
-Lloyd's algorithm (1982) from the greedy start of k-means++ (Arthur & Vassilvitskii 2007).
+Lloyd's algorithm (1982) with the greedy k-means++ initialisation (Arthur & Vassilvitskii 2007).
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import numpy as np
 
 from nanoae.backend import Array, Ops
 
-START_ROWS = 20  # rows for each centre that k-means++ looks at: more take longer and change little
+START_ROWS = 20  # rows per centre used by k-means++: more take longer and change little
 
 
 class Clusters(NamedTuple):
-    """centers (K, D), labels (N,) in 0 .. K-1 and distances (N,), squared, on the device; inertia: Σ distances."""
+    """centers (K, D), labels (N,) in 0 .. K-1 and squared distances (N,) on the device; inertia: Σ distances."""
 
     centers: Array
     labels: Array
@@ -25,10 +25,10 @@ class Clusters(NamedTuple):
     passes: int
 
     def middles(self, ops: Ops) -> tuple[np.ndarray, np.ndarray]:
-        """(the clusters that have rows, the row of each that is nearest to its centre), on the host."""
+        """Return (non-empty clusters, the row of each nearest to its centre) on the host."""
         labels = ops.to_numpy(self.labels)
         distances = ops.to_numpy(self.distances)
-        order = np.lexsort((distances, labels))  # by cluster, and in it from the middle outwards
+        order = np.lexsort((distances, labels))  # by cluster, then by distance from its centre
         found, first = np.unique(labels[order], return_index=True)
         return found, order[first]
 
@@ -41,16 +41,16 @@ def k_means(
     max_iter: int = 100,
     start: Array | None = None,
 ) -> Clusters:
-    """Clusters x (N, D) float, on the device of `ops`; the same for the same seed.
+    """Cluster x (N, D) float on the device of `ops`. Deterministic for a given seed.
 
-    k          clusters, 1 .. N
-    max_iter   passes; it stops where no row changes its cluster any more
-    start      the first centres (k, D), instead of k-means++
+    k          number of clusters, 1 .. N
+    max_iter   most passes; iteration stops when no row changes its cluster
+    start      initial centres (k, D), instead of k-means++
     """
     if not 1 <= k <= len(x):
         raise ValueError(f"k_means: expected 1 <= k <= {len(x)}, the number of rows, got k = {k}.")
     shift = ops.scale_inplace(ops.sum_rows(x), 1 / len(x))
-    x = x - shift  # with small norms little cancels in ‖x‖² + ‖c‖² - 2 x·c
+    x = x - shift  # small norms reduce the cancellation in ‖x‖² + ‖c‖² - 2 x·c
     if start is None:
         centers = plus_plus(ops, x, k, np.random.default_rng(seed))
     else:
@@ -70,9 +70,9 @@ def k_means(
 
 
 def plus_plus(ops: Ops, x: Array, k: int, random: np.random.Generator) -> Array:
-    """k rows of x, far from one another: each drawn with a probability ∝ its squared distance to the nearest one so
-    far; of 2 + log k that are drawn so, the one that leaves the least Σ distances. START_ROWS k random rows of x are
-    enough to choose from."""
+    """Choose k rows of x far from one another: each is drawn with probability ∝ its squared distance to the nearest one
+    chosen so far; of 2 + log k candidates the one with the least Σ distances is kept. START_ROWS k random rows are
+    considered."""
     if len(x) > START_ROWS * k:
         some = random.choice(len(x), START_ROWS * k, replace=False)
         x = x[ops.to_device(some)]
@@ -98,7 +98,7 @@ def plus_plus(ops: Ops, x: Array, k: int, random: np.random.Generator) -> Array:
 
 
 def move(ops: Ops, x: Array, centers: Array, labels: Array, distances: Array) -> None:
-    """Each centre to the mean of its rows; one that has none to one of the rows that are farthest from theirs."""
+    """Move each centre to the mean of its rows, and that of an empty cluster to a row farthest from its own centre."""
     sums = ops.zeros(centers.shape, x.dtype)
     counts = ops.zeros(len(centers), x.dtype)
     ops.sum_clusters(x, labels, out=sums, counts=counts)

@@ -1,12 +1,12 @@
-"""Labels: what each row is told to be, and which rows have no label: one rule for files, data frames and arrays.
+"""Labels: the class or value of each row, and which rows have none. The same rules hold for files, frames and arrays.
 
-A row has no label where its label is
+A row has no label if its label is
 
     masked (numpy.ma), None, NaN, pandas' NA or NaT, or an empty text;
-    among texts one of GAPS, "NA" and "null" and the like, or "unlabelled", of which a warning tells;
-    among classes -1. Only where the labels are -1 and 1 and no others, these are two classes.
+    among texts one of GAPS ("NA", "null" and the like) or "unlabelled", with a warning;
+    among classes -1, unless the labels are exactly -1 and 1, which are then two classes.
 
-Labels are numbers, truth values or texts, all of one kind.
+Labels are numbers, booleans or texts, all of one kind.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from nanoae.data.cell import are_codes, category, objects, twins
 from nanoae.data.cell import is_nothing as is_no_value
 from nanoae.data.missing import NUMBER_GAPS, is_gap
 
-# what NumPy and pandas write for a value that is not there
+# How NumPy and pandas print missing values
 NEVER_A_CLASS = {"", "nan", "-nan", "<na>", "nat"}
 UNLABELLED = "unlabelled", "unlabeled", "not labelled", "not labeled", "no label"
 KINDS = {
@@ -35,13 +35,13 @@ KINDS = {
     "text": (str,),
 }
 FILLED = re.compile(r"-9{2,}(\.0)?")
-ONE = "If they mean the same, write them alike."
-HINT = "-1 stands for no label; if it is a class, call that otherwise: np.where(y == -1, 2, y)."
+ONE = "If they mean the same, use one spelling."
+HINT = "-1 stands for no label; if it is a class, rename it: np.where(y == -1, 2, y)."
 
 
 def read_labels(cells: Sequence[str]) -> np.ndarray:
-    """The labels of a file's column (N,): int64 where all are whole numbers, float64 where all are numbers, else texts;
-    a masked array where some rows have none."""
+    """Return the labels of a file's column (N,): int64 if all are whole numbers, float64 if all are numbers, else
+    texts; a masked array if some are missing."""
     texts = np.array([cell.strip() for cell in cells], dtype=str)
     missing = np.array([is_gap(cell) for cell in cells], dtype=bool)
     known: np.ndarray = texts[~missing]
@@ -50,17 +50,17 @@ def read_labels(cells: Sequence[str]) -> np.ndarray:
         with suppress(ValueError, OverflowError):
             known = np.asarray(known.astype(dtype))
             break
-    else:  # texts, of which who uses them says what they mean
+    else:  # texts, which the caller interprets
         missing = texts == ""
         known = texts[~missing]
     return _masked(known, missing) if missing.any() else known
 
 
 def class_labels(y: Any, who: str, classes: np.ndarray | None = None) -> np.ma.MaskedArray:
-    """y (N,) as labels of classes, masked where a row has none. ValueError says what cannot be a label.
+    """Return y (N,) as class labels, masked where missing. Raise ValueError for values that cannot be labels.
 
-    classes   those that are known: -1 is a label if it is one of them, and a label is the class that it means, as 1
-              does "1.0". None: what y itself says decides
+    classes   the known classes: -1 is a label only if it is one of them, and each label is mapped to the class with
+              the same meaning, such as 1 to "1.0". None: determined by y
     """
     labels = _of_one_kind(y, who)
     known = labels.compressed()
@@ -69,7 +69,7 @@ def class_labels(y: Any, who: str, classes: np.ndarray | None = None) -> np.ma.M
             raise ValueError(
                 f"{who}: expected class labels, got continuous numbers (Unknown label type: continuous)."
             )
-        # it was NaN that made floats of them
+        # Integers that became floats because of NaN
         if len(known) < len(labels) and (np.abs(known) < 2**53).all():
             labels = _masked(known.astype(np.int64), np.ma.getmaskarray(labels))
     elif known.dtype.kind == "U":
@@ -84,7 +84,7 @@ def class_labels(y: Any, who: str, classes: np.ndarray | None = None) -> np.ma.M
 
 
 def numeric_labels(y: Any, who: str) -> np.ma.MaskedArray:
-    """y (N,) as numbers to be predicted, float64, masked where a row has none. ValueError says what is no number."""
+    """Return y (N,) as regression targets, float64, masked where missing. Raise ValueError for other values."""
     labels = _of_one_kind(y, who)
     known = labels.compressed()
     if known.dtype.kind not in "buif":
@@ -95,7 +95,7 @@ def numeric_labels(y: Any, who: str) -> np.ma.MaskedArray:
         lost = [number for number in known.tolist() if int(float(number)) != number]
         if lost:
             raise ValueError(
-                f"{who}: expected y that float64 can hold, got {lost[0]}. Subtract its mean first."
+                f"{who}: expected y that float64 can represent, got {lost[0]}. Subtract its mean first."
             )
     if np.isinf(known.astype(np.float64)).any():
         raise ValueError(f"{who}: expected finite y, or NaN where there is no label, got infinity.")
@@ -103,8 +103,7 @@ def numeric_labels(y: Any, who: str) -> np.ma.MaskedArray:
 
 
 def as_array(y: Any) -> np.ndarray:
-    """y as an array, masked if it was. Of a list the labels stay what they are: NumPy would make texts of numbers
-    beside texts."""
+    """Return y as an array, masked if it was. A list becomes an object array, so that numbers among texts stay numbers."""
     if isinstance(y, np.ma.MaskedArray):
         return y
     if isinstance(y, (list, tuple)):
@@ -113,7 +112,7 @@ def as_array(y: Any) -> np.ndarray:
 
 
 def one_column(y: Any, name: str = "y") -> np.ndarray:
-    """y as an array, and where it is a column (N, 1) as (N,), which a warning tells."""
+    """Return y as an array; a column (N, 1) becomes (N,), with a warning."""
     y = as_array(y)
     if y.ndim != 2 or y.shape[1] != 1:
         return y
@@ -125,7 +124,7 @@ def one_column(y: Any, name: str = "y") -> np.ndarray:
 
 
 def _of_one_kind(y: Any, who: str) -> np.ma.MaskedArray:
-    """y as numbers, truth values or texts, masked where there is none; ValueError for a mix, or something else."""
+    """Return y as numbers, booleans or texts, masked where missing. Raise ValueError for a mixture or other values."""
     y = as_array(y)
     values = np.ma.getdata(y)
     missing = np.ma.getmaskarray(y)
@@ -141,7 +140,7 @@ def _of_one_kind(y: Any, who: str) -> np.ma.MaskedArray:
 
 
 def _unpacked(cells: np.ndarray, missing: np.ndarray, who: str) -> np.ma.MaskedArray:
-    """`_of_one_kind` of an array of Python objects (N,)."""
+    """Return `_of_one_kind` of an array of Python objects (N,)."""
     listed = [cell.decode() if isinstance(cell, bytes) else cell for cell in cells.tolist()]
     known = [cell for cell, gone in zip(listed, missing, strict=True) if not gone]
     _tell_of([cell for cell in known if isinstance(cell, str) and is_nothing(cell)], who)
@@ -155,8 +154,8 @@ def _unpacked(cells: np.ndarray, missing: np.ndarray, who: str) -> np.ma.MaskedA
     if len(different) > 1:
         examples = " and ".join(repr(cells[kinds == kind][0]) for kind in different)
         raise ValueError(
-            f"{who}: expected labels of one kind, numbers, truth values or texts, got {examples}. "
-            "Write all of them in one way."
+            f"{who}: expected labels of one kind, numbers, booleans or texts, got {examples}. "
+            "Convert all of them to one kind."
         )
     same = np.array(cells[kinds != ""].tolist())
     if same.dtype.kind == "O":
@@ -165,25 +164,25 @@ def _unpacked(cells: np.ndarray, missing: np.ndarray, who: str) -> np.ma.MaskedA
 
 
 def is_nothing(cell: Any) -> bool:
-    """Whether a Python object stands for no label: None, NaN, pandas' NA or NaT, or a text that says so."""
+    """Return True if an object stands for no label: None, NaN, pandas' NA or NaT, or a text such as "unlabelled"."""
     if not isinstance(cell, str):
         return is_no_value(cell)
     return is_gap(cell) or cell.strip().casefold() in UNLABELLED
 
 
 def _tell_of(gaps: Sequence[str], who: str) -> None:
-    """A warning where a text that was taken for no label could be a class."""
+    """Warn if a text that was taken for no label could be a class."""
     named_gaps = sorted({gap for gap in gaps if gap.strip().lower() not in NEVER_A_CLASS})
     if named_gaps:
         marks = ", ".join(map(repr, named_gaps))
         warnings.warn(
-            f"{who}: taking {marks} for no label. If it is a class, write it otherwise.",
+            f"{who}: taking {marks} for no label. If it is a class, rename it.",
             stacklevel=6,
         )
 
 
 def _kind(cell: Any, who: str) -> str:
-    """What a label is, "" where it is none; ValueError where it is something else."""
+    """Return the kind of a label, or "" for none. Raise ValueError for other values."""
     if is_nothing(cell):
         return ""
     for kind, types in KINDS.items():
@@ -195,15 +194,15 @@ def _kind(cell: Any, who: str) -> str:
 
 
 def _masked(known: np.ndarray, missing: np.ndarray) -> np.ma.MaskedArray:
-    """An array (N,) of what is known of it, in its order."""
+    """Return a masked array (N,) with the known values in order."""
     values = np.zeros(len(missing), known.dtype)
     values[~missing] = known
     return np.ma.MaskedArray(values, missing)
 
 
 def _check_spelling(known: np.ndarray, who: str, classes: np.ndarray | None) -> None:
-    """ValueError for texts that say the same: "1" and "1.0", "TRUE" and "True", "a" and "a "; a warning for those that
-    may, with each other or with one of the classes: "Yes" and "yes"."""
+    """Raise ValueError for texts that mean the same: "1" and "1.0", "TRUE" and "True", "a" and "a ". Warn of those that
+    may mean the same as each other or as one of the classes: "Yes" and "yes"."""
     labels = np.unique(known).tolist()
     pair = twins(labels, _meaning)
     if pair:
@@ -215,30 +214,29 @@ def _check_spelling(known: np.ndarray, who: str, classes: np.ndarray | None) -> 
 
 
 def _tell_of_marks(known: np.ndarray, who: str) -> None:
-    """A warning where a class may be a mark of what is missing: "-" or "missing" beside words, -99 beside numbers."""
+    """Warn if a class may mark missing labels: "-" or "missing" among words, -99 among numbers."""
     classes = [str(label).strip().casefold() for label in np.unique(known).tolist()]
     marks = [label for label in classes if label in NUMBER_GAPS or FILLED.fullmatch(label)]
     if marks and max(map(len, classes)) > 1:  # "+" and "-" are classes
         warnings.warn(
-            f"{who}: taking {marks[0]!r} for a class. If it means that there is no label, leave it empty.",
+            f"{who}: taking {marks[0]!r} for a class. If it stands for no label, leave it empty.",
             stacklevel=5,
         )
 
 
 def _meaning(label: Any) -> str:
-    """What a label says, however it is spelled, and whatever blanks are around it."""
+    """Return the canonical spelling of a label, without surrounding blanks."""
     return category(str(label).strip())
 
 
 def _minus_one(labels: np.ma.MaskedArray) -> np.ndarray:
-    """Where a label is -1, or says so, (N,)."""
+    """Return a mask (N,) of the labels that are -1, also as text."""
     same = [label for label in np.unique(labels.compressed()).tolist() if _meaning(label) == "-1"]
     return ~labels.mask & np.isin(labels.data, same)
 
 
 def _of_classes(labels: np.ma.MaskedArray, who: str, classes: np.ndarray) -> np.ma.MaskedArray:
-    """The labels, each in the spelling of the class that it means; ValueError for one that is no class, and of another
-    kind than these."""
+    """Return the labels in the spelling of the known classes. Raise ValueError for a label of another kind."""
     known = classes.tolist()
     meant = {_meaning(label): label for label in known}
     if "-1" not in meant:
@@ -247,7 +245,7 @@ def _of_classes(labels: np.ma.MaskedArray, who: str, classes: np.ndarray) -> np.
     spelled = {label: meant.get(_meaning(label), label) for label in dict.fromkeys(found)}
     for label in spelled.values():
         if isinstance(label, str) != isinstance(known[0], str):
-            raise ValueError(f"{who}: expected labels out of {known}, got {label!r}.")
+            raise ValueError(f"{who}: expected labels from {known}, got {label!r}.")
     if all(label == same for label, same in spelled.items()):
         return labels
     own = np.array([spelled[label] for label in found])
@@ -255,18 +253,18 @@ def _of_classes(labels: np.ma.MaskedArray, who: str, classes: np.ndarray) -> np.
 
 
 def _stands_for_none(labels: np.ma.MaskedArray, minus: np.ndarray, who: str) -> bool:
-    """Whether these -1 among the labels are no labels; ValueError where nobody can know."""
+    """Return True if the labels -1 stand for no label. Raise ValueError if that is ambiguous."""
     marked = bool(labels.mask.any())
     others = np.unique(labels.data[~labels.mask & ~minus]).tolist()
     if len(others) == 1 and _meaning(others[0]) == "1":
         if not marked:
             warnings.warn(
-                f"{who}: taking -1 and 1, as there are no others, for two classes. Else {HINT}",
+                f"{who}: taking -1 and 1 for two classes, since there are no other labels. Otherwise {HINT}",
                 stacklevel=5,
             )
         return False
     if marked and labels.dtype.kind != "U":
         raise ValueError(
-            f"{who}: expected one mark of rows without a label, got -1 and empty ones. {HINT}"
+            f"{who}: expected one marker of missing labels, got -1 and empty labels. {HINT}"
         )
     return True

@@ -1,4 +1,4 @@
-"""Matrix: a table of numbers that a user gives, an array, a data frame, a Table or lists, as an array, checked."""
+"""Matrix: convert arrays, data frames, Tables and lists to arrays of numbers, and check them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from nanoae.data.table import Table
 from nanoae.rows import Rows, rows_of, stored
 from nanoae.survey import bad_values, extremes
 
-MANY = 1 << 18  # numbers that all cores add up
+MANY = 1 << 18  # numbers from which all cores compute a sum
 MASK = 'Autoencoder and AnomalyDetector take NaN with missing="mask".'
 
 
 def as_numbers(X, name: str) -> np.ndarray:
-    """X, a data frame, a Table, an array or lists, as a real numeric array of any shape, NaN where a value is masked or
-    missing; what is large and in a file as Rows of it, and so an iterator of blocks (n, ...), which is read once.
-    ValueError or TypeError naming the estimator otherwise."""
+    """Return a data frame, Table, array or list as a real numeric array of any shape, with NaN for masked and missing
+    values.
+
+    A large array in a file becomes Rows, and so does an iterator of blocks (n, ...), which is read once. Raise
+    ValueError or TypeError, naming the estimator, for anything else.
+    """
     if isinstance(X, Table) or library(X):
         if _is_one_array(X):
             return np.asarray(X)
@@ -44,7 +47,8 @@ def as_numbers(X, name: str) -> np.ndarray:
 
 
 def read_blocks(blocks: Iterable[Any], name: str) -> Iterator[np.ndarray]:
-    """Blocks of rows (n, ...), each `as_numbers`; ValueError for what is none, or has other columns than the first."""
+    """Yield blocks of rows (n, ...) as numbers. Raise ValueError for other objects, and for columns unlike the first
+    block's."""
     first = None
     for block in blocks:
         names = column_labels(block, name)
@@ -66,23 +70,24 @@ def check_finite(
     rows=None,
     remedy: str = MASK,
 ) -> None:
-    """ValueError with the place of the first NaN or infinity in X (N, ...), if there is one; NaN is fine if `missing`
-    values are.
+    """Raise ValueError, naming its place, for the first NaN or infinity in X (N, ...); NaN is allowed if `missing` is
+    True.
 
-    given   X before it became float32, if it did; names, rows   what the user calls its columns and its rows, if at all
+    given         X before its conversion to float32, if any
+    names, rows   the user's names of its columns and rows, if any
     """
 
     ops = get_ops("numpy") if X.size > MANY else None
 
     def bad(block: np.ndarray) -> Any:
         with np.errstate(invalid="ignore", over="ignore"):
-            # Else look closer: a sum can be too large though no number is.
+            # The sum may also overflow although all numbers are finite, so check them one by one.
             total = ops.sum(block) if ops and block.dtype.char in "fd" else block.sum()
             if np.isfinite(total):
                 return False
         return np.isinf(block) if missing else ~np.isfinite(block)
 
-    if isinstance(X, np.ndarray) and bad(X) is False:  # one look, of most tables
+    if isinstance(X, np.ndarray) and bad(X) is False:  # fast path
         return
     row, place, got, count = bad_values(X, bad)
     if count:
@@ -96,14 +101,13 @@ def check_finite(
             where += f" ({names[place[0]]!r})"
         raise ValueError(
             f"{name}: expected finite numbers, got {value} in row {row if rows is None else rows[row]}, {where} "
-            f"({count} such values in all; NaN, what is masked, inf and what is too large for {X.dtype} "
-            f"count). "
-            f"Remove those rows or fill the values in. {remedy}"
+            f"({count} such values in all, counting NaN, masked values, inf and values too large for {X.dtype}). "
+            f"Remove those rows or fill in the values. {remedy}"
         )
 
 
 def warn_of_lost_digits(X: np.ndarray, dtype, name: str) -> None:
-    """A warning where float32 does not hold what a column's values differ by, as in 1e9 + 0.1."""
+    """Warn if float32 cannot represent the differences within a column, as in 1e9 + 0.1."""
     if np.dtype(dtype) != np.float32 or X.dtype.itemsize < 4 or X.dtype == np.float32:
         return
     low, high = (np.asarray(end, np.float64) for end in extremes(X))
@@ -115,21 +119,21 @@ def warn_of_lost_digits(X: np.ndarray, dtype, name: str) -> None:
         column = place[0] if len(place) == 1 else tuple(place)
         at = tuple(place)
         warnings.warn(
-            f"{name}: the values of column {column}, {low[at]:.12g} to {high[at]:.12g}, are (nearly) one in float32. "
+            f"{name}: the values of column {column}, {low[at]:.12g} to {high[at]:.12g}, are (nearly) equal in float32. "
             'Subtract their mean first, or use dtype="float64".',
             stacklevel=4,
         )
 
 
 def _is_one_array(X) -> bool:
-    """Whether it is a data frame of NumPy's own numbers, which has an array of them."""
+    """Return True for a pandas data frame of NumPy number types only, which converts to one array."""
     dtypes = list(X.dtypes) if library(X) == "pandas" else []
     kinds = {dtype.kind if isinstance(dtype, np.dtype) else "O" for dtype in dtypes}
     return bool(kinds) and kinds <= set("iuf")
 
 
 def column_labels(X, who: str) -> list | None:
-    """The names of a table's columns, all strings or none; None where it has none."""
+    """Return the column names of a table, which must all be strings or none; None for data without names."""
     names = X.names if isinstance(X, (Table, Rows)) else labels(X, who)
     if not names:
         return None
@@ -144,7 +148,7 @@ def column_labels(X, who: str) -> list | None:
 
 
 def column_units(X, who: str) -> list[str | None]:
-    """What a table writes beside the numbers of each column, "" for nothing; an array does not tell: []."""
+    """Return the units next to the numbers of each column of a table, "" for none; [] for an array."""
     if not isinstance(X, Table) and not library(X):
         return []
     if _is_one_array(X):

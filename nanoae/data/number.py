@@ -1,4 +1,4 @@
-"""The spelling of numbers: 1,234.5 and 1.234,5 and 1'234.5, 12 %, € 5, (5), with a typesetter's minus and blanks."""
+"""Parse numbers in common notations: 1,234.5 and 1.234,5 and 1'234.5, 12 %, € 5, (5), typographic minus and blanks."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import NamedTuple
 
 from nanoae.data.dataset import BadFile
 
-LONGEST = 64  # characters of a number; what is longer is text
+LONGEST = 64  # most characters of a number; longer cells are text
 
 SIGNS = "\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d"  # hyphens, dashes and minus signs
 BLANKS = (
     "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 )
-NOTHING = "\u200b\u200e\u200f\u2060\ufeff"  # of no width
+NOTHING = "\u200b\u200e\u200f\u2060\ufeff"  # zero-width characters
 PLAIN = str.maketrans(
     {
         **dict.fromkeys(SIGNS, "-"),
         **dict.fromkeys(BLANKS, " "),
         **dict.fromkeys(NOTHING),
         "\u2019": "'",
-        "\u066b": ".",  # of Arabic: the decimal mark, and what marks off thousands
+        "\u066b": ".",  # Arabic decimal mark and thousands separator
         "\u066c": "'",
-        **dict(zip("．，％", ".,%", strict=True)),  # as wide as Chinese characters
+        **dict(zip("．，％", ".,%", strict=True)),  # full-width characters
     }
 )
 
@@ -53,26 +53,26 @@ COMPOSED = re.compile(
     rf"|[-+]?(?:\d+ )?\d+ ?[/\u2044] ?\d+|\d*[¼-¾⅐-⅞]|\[{LISTED}\]|\({LISTED}\)"
 )
 BRACKETS = re.compile(r"(\D*)\((.*)\)(\D*)")
-SHARES = {None: 0, "%": -2, "‰": -3}  # the power of ten that each stands for
+SHARES = {None: 0, "%": -2, "‰": -3}  # powers of ten
 
-# What can stand before an exponent, and what with thousands marked off; in India thousands are followed by hundreds.
+# Digits without and with thousands separators; the Indian system groups by hundreds above the thousands.
 DIGITS = {".": re.compile(r"\d+\.?\d*|\.\d+"), ",": re.compile(r"\d+(?:,\d+)?|,\d+")}
 GROUPS = {
     ".": re.compile(r"(?![0٠０])\d{1,3}(?:(?:,\d{2,3})*,\d{3}|(?: \d{3})+|(?:'\d{3})+)(?:\.\d*)?"),
     ",": re.compile(r"(?![0٠０])\d{1,3}(?:(?:\.\d{3})+|(?: \d{3})+|(?:'\d{3})+)(?:,\d+)?"),
 }
-# A point that can only be a decimal one: its digits are no three, or those before it no thousands.
+# A point that must be a decimal point: not followed by three digits, or not preceded by a valid group.
 POINT = re.compile(r"\.(?!\d{3}(?![\deE]))|(?<!\d)0\d*\.|\d{4}\.|(?<!\d)\.")
 
 
 class Number(NamedTuple):
     """A cell that can be read as a number.
 
-    digits      with its sign, and the decimal mark and thousands as they are written
-    exponent    the power of ten that they are multiplied by: 5 of "1e5", -2 of "1 %"
-    marks       the decimal marks with which they can be read: ".", "," or ".," for either
-    unit        what is written beside them: "%", "€", "USD", or ""
-    bracketed   whether brackets stand for the minus, as in accounts
+    digits      with sign, decimal mark and thousands separators as written
+    exponent    power of ten that multiplies the digits: 5 for "1e5", -2 for "1 %"
+    marks       possible decimal marks: ".", ",", or ".," if both are possible
+    unit        unit next to the digits: "%", "€", "USD", or ""
+    bracketed   True if brackets stand for a minus sign, as in accounting
     """
 
     digits: str
@@ -83,22 +83,22 @@ class Number(NamedTuple):
 
     @property
     def marked(self) -> bool:
-        """Whether it holds a point or a comma, and so has another value with the other decimal mark."""
+        """True if it holds a point or a comma, so that its value depends on the decimal mark."""
         return "." in self.digits or "," in self.digits
 
     @property
     def counts(self) -> bool:
-        """Whether it is not 0, which is 0 in any unit."""
+        """True if it is not 0, which has the same value in any unit."""
         return bool(self.digits.strip("-+0.,"))
 
     @property
     def kind(self) -> tuple[str, bool]:
-        """With which unit it is written, and whether as a whole number."""
+        """Its unit, and whether it is written as a whole number."""
         whole = self.digits.lstrip("+-").isdigit()
         return self.unit, whole and self.exponent == SHARES.get(self.unit, 0)
 
     def value(self, mark: str = "") -> float:
-        """With this decimal mark; none: the first that it can be read with."""
+        """Return the value with this decimal mark, by default the first possible one."""
         mark = mark or self.marks[0]
         thousands = "," if mark == "." else "."
         digits = self.digits.replace(" ", "").replace("'", "")
@@ -107,7 +107,7 @@ class Number(NamedTuple):
 
 
 def number(cell: str) -> Number | None:
-    """The number that a cell holds, or None where it holds none, or more than one."""
+    """Return the number in a cell, or None if it holds none or several."""
     if len(cell) > LONGEST or not any(map(str.isdigit, cell)):
         return None
     text = " ".join(cell.translate(PLAIN).split())
@@ -129,41 +129,43 @@ def number(cell: str) -> Number | None:
 
 
 def check_unit(source: str, name: str, learned: str | None, got: str | None) -> None:
-    """ValueError for a column in another unit than was learned: of % beside plain numbers, of $ beside €.
+    """Raise BadFile if a column's unit differs from the learned one: % and plain numbers, $ and €.
 
-    None, the unit of what is all 0, is any.
+    None is the unit of a column of zeros and matches any unit.
     """
     if learned is None or got is None:
         return
     shares = [bool(SHARES.get(unit)) for unit in (learned, got)]
-    same = learned == got or "" in (learned, got)  # money may be written without its sign
+    same = learned == got or "" in (learned, got)  # the currency sign may be omitted
     if all(shares) or (same and not any(shares)):
         return
     expected = f"column {name!r} in the unit that was learned, {learned or 'none'}"
-    raise BadFile(source, expected, got or "none", "Write both alike.")
+    raise BadFile(source, expected, got or "none", "Use one unit for both.")
 
 
 def readable(body: str, mark: str, exponent: bool) -> bool:
-    """Whether digits can be read with this decimal mark; thousands are not marked off before an exponent."""
+    """Return True if the digits are valid with this decimal mark. Thousands separators and an exponent exclude each
+    other."""
     if DIGITS[mark].fullmatch(body):
         return True
     return not exponent and GROUPS[mark].fullmatch(body) is not None
 
 
 def is_nearly_number(cell: str) -> bool:
-    """Whether a cell would be a number without the signs around it: "<0.5", "3*", "'7'", or "5-" of some accounts."""
+    """Return True if a cell is a number with other signs around it: "<0.5", "3*", "'7'", or "5-" in some accounts."""
     return number(AROUND.sub("", cell[:LONGEST])) is not None
 
 
 def is_composed(cell: str) -> bool:
-    """Whether a cell is a number with its power of ten, its error or a note, "1.5×10^3", "5±0.1", "5(1)" or "5·25"; as
-    programs write them, "0x1F", "1_000" or "3:0.5"; or of several, "5'6", "2h 30m", "P1DT2H", "1 3/4" or "[1, 2]"."""
+    """Return True if a cell is a number with a power of ten, an error or a note ("1.5×10^3", "5±0.1", "5(1)", "5·25"),
+    in a programming notation ("0x1F", "1_000", "3:0.5"), or made of several ("5'6", "2h 30m", "P1DT2H", "1 3/4", "[1,
+    2]")."""
     found = COMPOSED.fullmatch(cell[:LONGEST].translate(PLAIN))
     return found is not None and (not found[1] or number(found[1]) is not None)
 
 
 def unit_behind(cell: str) -> str | None:
-    """What stands behind the number of a cell, if it would be one without: "kg", "°C", or "D" of Fortran's 1.5D+00."""
+    """Return the text after the number in a cell, such as "kg" or "°C", or "D" for Fortran's 1.5D+00; else None."""
     text = cell[:LONGEST].translate(PLAIN)
     if (found := FORTRAN.fullmatch(text)) and number("e".join(found.groups())):
         return "D"

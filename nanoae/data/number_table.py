@@ -1,4 +1,4 @@
-"""Text tables of numbers alone, as data sets."""
+"""Read text tables of numbers as data sets."""
 
 from __future__ import annotations
 
@@ -25,9 +25,11 @@ from nanoae.spelling import did_you_mean, short
 from nanoae.survey import sample
 
 LARGEST = float(np.finfo(np.float32).max)
-AT_ONCE = 1 << 21  # cells: by so many it is told how the numbers of a column are written
+AT_ONCE = 1 << 21  # cells parsed together, enough to detect the number format of a column
 A_CODE = re.compile(rf"\n(?:{CODE.pattern})(?=\n)")
-LEFT_OUT = "A label is named: label=, --label; leave out what is not a feature: ignore=, --ignore."
+LEFT_OUT = (
+    "Name a label column with label=, --label; leave out other non-features with ignore=, --ignore."
+)
 
 
 def read_numbers(
@@ -37,9 +39,9 @@ def read_numbers(
     written: TextFormat,
     limit: int,
 ) -> Examples:
-    """A text table of numbers, one example a row; `load_data` says what the arguments mean.
+    """Read a text table of numbers, one example per row. The arguments are those of `load_data`.
 
-    BadFile names the row (its line in the file) and the column of a cell that is no number.
+    Raise BadFile, naming row (line in the file) and column, for a cell that is not a number.
     """
     with open_table(path, written, limit) as text:
         table = NumberTable(text, label, columns)
@@ -51,10 +53,10 @@ def read_numbers(
 
 
 class NumberTable:
-    """The columns of numbers of an open text table, and perhaps one of labels.
+    """The number columns of an open text table, and optionally a label column.
 
-    names    of these columns, None where the file names none
-    units    once it is read `Table.unit` of each, and `labels` the cells of the label as `read_labels` takes them
+    names    column names, or None if the file has none
+    units    after reading, `Table.unit` of each column, and `labels`, the cells of the label for `read_labels`
     """
 
     def __init__(self, text: TextTable, label: str | None, columns: Sequence[str] | None):
@@ -67,21 +69,21 @@ class NumberTable:
         self.learned = columns is not None
         self.names = tuple(self.columns) if text.named else None
         self.units: list[str | None] = [None] * len(self.features)
-        self.marks = self.units.copy()  # the decimal mark of each, once some rows have told it
+        self.marks = self.units.copy()  # decimal mark of each column, once known
         self.labels: list[str] = []
 
     def read(self) -> Any:
-        """x (N, D) float64, as Rows where it is large."""
+        """Return x (N, D) float64, as Rows if it is large."""
         try:
             x = gathered(self.plain())
-        except ValueError:  # somebody has to look closer
+        except ValueError:  # not in Python's notation: parse cell by cell
             x = gathered(map(self.numbers, tables_of(self.text, AT_ONCE)))
         for name, values in zip(self.columns, sample(x).T, strict=True):
             check_index(self.source, name, values)
         return x
 
     def plain(self) -> Iterator[np.ndarray]:
-        """The numbers, some rows at a time, if all are written as Python writes them; else ValueError."""
+        """Yield the numbers in blocks if all are in Python's notation, else raise ValueError."""
         format = self.text.format
         if format.na:
             raise ValueError
@@ -92,7 +94,7 @@ class NumberTable:
         for _, block in self.text.blocks():
             columns = [block[at] for at in self.features]
             joined = "\n".join(["", *map("\n".join, columns), ""])
-            if "_" in joined or A_CODE.search(joined.replace(" ", "")):  # "20_24" is no 2024
+            if "_" in joined or A_CODE.search(joined.replace(" ", "")):  # "20_24" is not 2024
                 raise ValueError
             points = points or "." in joined
             if decimal is None and points and POINT.search(joined):
@@ -114,15 +116,16 @@ class NumberTable:
         self.units = ["" if each else None for each in counts]
 
     def numbers(self, table: Table) -> np.ndarray:
-        """Those of some rows (n, D); BadFile for the first cell that is none, or is not written as those before."""
+        """Return the numbers of some rows (n, D). Raise BadFile for a cell that is not a number or in another notation
+        than the rows before."""
         x = np.empty((len(table), len(self.features)))
         columns: list[TextColumn] = []
         for i, at in enumerate(self.features):
             column = table.text_column(at, self.marks[i])
             columns.append(column)
             if column.codes and not self.learned:
-                got = f"codes, as {column.codes[0]!r}, with zeros or a plus in front"
-                raise column.refused("numbers", got, "Write them without, or leave it out.")
+                got = f"codes with leading zeros or plus signs, such as {column.codes[0]!r}"
+                raise column.refused("numbers", got, "Write them without, or leave the column out.")
             self.marks[i] = self.marks[i] or column.decided()
             unit = column.unit()
             check_unit(self.source, column.name, self.units[i], unit)
@@ -140,19 +143,19 @@ class NumberTable:
 
 
 def find_features(text: Any, label: str | None, wanted: Sequence[str] | None) -> list[str]:
-    """The columns of features of a TextTable or TableParts: all but the label and what is ignored, or the `wanted`, in
-    their order."""
+    """Return the feature columns of a TextTable or TableParts: those `wanted`, in their order, or all but the label and
+    those to ignore."""
     if label is not None and not (text.named and label in text.names):
         got = f"columns {text.names if text.named else 'without names'}"
         hint = did_you_mean(label, text.names)
         raise BadFile(text.path, f"a column named {label!r}", got, hint)
     found = [name for name in text.names if name != label and name not in text.format.ignore]
     if text.names and not found:
-        raise BadFile(text.path, "columns to learn from", "none but the label and those to ignore")
+        raise BadFile(text.path, "columns to learn from", "only the label and columns to ignore")
     if wanted is not None and not text.named:
         order = short(", ".join(wanted))
         warnings.warn(
-            f"{text.path}: taking its columns, which have no names, in the order {order}",
+            f"{text.path}: its columns have no names; taking them in the order {order}",
             stacklevel=4,
         )
     elif wanted is not None:
@@ -162,14 +165,14 @@ def find_features(text: Any, label: str | None, wanted: Sequence[str] | None) ->
 
 
 def no_number(column: TextColumn, row: int, name: str | int) -> BadFile:
-    """What is wrong with the cell in that row."""
+    """Return the error for the cell in that row."""
     cell = column.cells[row]
     text = cell in column.parted[1]
     if text and column.mostly_numbers and not number(cell or ""):
         return column.no_number(cell or "")
     where = f"in row {column.rows[row]}, column {name!r}"
     if text and number(cell or ""):
-        expected = f"a number with {column.format.decimal!r} before its decimals {where}"
+        expected = f"a number with the decimal mark {column.format.decimal!r} {where}"
         return BadFile(column.source, expected, short(cell), column.hint_decimal)
     size = f" up to {LARGEST:.2g}" if cell in column.parted[0] else ""
     hint = LEFT_OUT if text else "Fill it in, or remove the row."

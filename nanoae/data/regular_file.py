@@ -1,4 +1,4 @@
-"""Regular files of strangers: opened only where they are that, and what is wrong with them told by their names."""
+"""Regular files: refuse pipes and devices, and turn decoding errors into messages that name the file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ KINDS = {
     stat.S_IFBLK: "a device",
     stat.S_IFSOCK: "a socket",
 }
-# a pipe is opened at once, too
+# O_NONBLOCK: opening a pipe must not wait for a writer
 READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
-    """The file, open for reading. A pipe or a device, which might never end, is refused at once."""
+    """Open a file for reading. A pipe or device, which might never end, is refused at once."""
     file = open(path, "rb", opener=lambda name, _: os.open(name, READ))  # noqa: SIM115 - the caller's
     found = stat.S_IFMT(os.fstat(file.fileno()).st_mode)
     if found == stat.S_IFREG:
@@ -33,21 +33,21 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def unpacked(file: BinaryIO) -> tuple[Any, bool]:
-    """(what is in a file, whether it is packed): gzip is known by its first bytes, whatever the file's name."""
+    """Return (unpacked content of a file, whether it is gzip). The first bytes decide, not the name."""
     packed = file.read(2) == b"\x1f\x8b"
     file.seek(0)
     if not packed:
         return file, False
-    import gzip  # here, for `import nanoae` would pay for it
+    import gzip  # imported here to keep `import nanoae` fast
 
     return gzip.GzipFile(fileobj=file), True
 
 
 @contextmanager
 def decoding(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
-    """Whatever the decoder in the block raises becomes a BadFile that names the file.
+    """Turn any exception raised in the block into a BadFile that names the file.
 
-    Every exception, because zipfile, NumPy and Pillow document no closed list of what a damaged file makes them raise.
+    Every exception is caught, since zipfile, NumPy and Pillow do not document which ones a damaged file can raise.
     """
     try:
         yield
@@ -60,6 +60,6 @@ def decoding(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
 
 @contextmanager
 def opened(path: str | os.PathLike[str], kind: str) -> Iterator[BinaryIO]:
-    """The file, open, while it is decoded: `open_regular` and `decoding`. kind: what it should be, in words."""
+    """Open a file for decoding: `open_regular` and `decoding`. `kind` describes the expected content in words."""
     with open_regular(path) as file, decoding(path, kind):
         yield file

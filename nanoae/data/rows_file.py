@@ -1,4 +1,4 @@
-"""Files of rows of numbers that need not fit in memory, and what else gives such rows."""
+"""Open tables of numbers that need not fit in memory, from files and other sources."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nanoae.data.text_format import TextFormat
 from nanoae.data.text_table import SUFFIXES, open_table, suffix_of
 from nanoae.rows import Chain, Rows, stored
 
-LEAST = 1_000_000  # bytes of memory that make sense
+LEAST = 1_000_000  # least bytes of memory accepted
 
 
 def open_rows(
@@ -32,18 +32,18 @@ def open_rows(
     limit: int = UNPACK_LIMIT,
     **written: Any,
 ) -> Rows:
-    """A table (N, ...) that is larger than the memory, as `Rows`, which all estimators take in the place of an array.
+    """Return a table (N, ...) larger than memory as `Rows`, which all estimators accept in place of an array.
 
         model = nanoae.Autoencoder(8).fit(open_rows("rows.npy", "500MB"))
 
     source    a .npy file; a .parquet, .arrow or .feather file, or a folder of them (pyarrow); a text table of numbers,
-              as .csv; what has a `shape` and slices, as an array of Zarr or HDF5; a list of blocks (n, ...), an
-              iterator over them, or a function that gives one. What cannot be read in any order, of these the columnar
-              files, text tables and iterators, is read once, into a temporary file: by each of several ranks
-    memory    about what rows may take in all, as "1GB": beside what Python, NumPy and the model take
-    columns   of a file that names them: those wanted, in this order; None: all but those to `ignore`
-    limit     the most bytes that a file may unpack to
-    written   how a text table is written, where the reader is in doubt: `TextFormat`
+              such as .csv; an object with `shape` and slicing, such as a Zarr or HDF5 array; a list of blocks (n, ...),
+              an iterator over them, or a function that returns one. Columnar files, text tables and iterators have no
+              random access: they are read once, into a temporary file (by each rank, if there are several)
+    memory    approximate memory for rows, such as "1GB", in addition to that of Python, NumPy and the model
+    columns   columns to use, in this order, of a file that names them; None: all but those to `ignore`
+    limit     most bytes that a file may unpack to
+    written   format of a text table, where the reader cannot detect it: `TextFormat`
     """
     if isinstance(source, (str, os.PathLike)):
         rows = read_rows(Path(source), columns, ignore, limit, **written)
@@ -52,7 +52,7 @@ def open_rows(
             source = as_numbers(source, "open_rows")
         if any(map(math.isnan, source.shape)):
             raise ValueError(
-                f"open_rows: expected a known shape, got {source.shape}. Of a Dask array: X.compute_chunk_sizes()."
+                f"open_rows: expected a known shape, got {source.shape}. For a Dask array: X.compute_chunk_sizes()."
             )
         rows = source if isinstance(source, Rows) else Rows(source)
     elif isinstance(source, (list, tuple)) and len(source):
@@ -62,12 +62,14 @@ def open_rows(
         rows = stored(read_blocks(blocks, "open_rows"))
     else:
         raise ValueError(
-            "open_rows: expected a file, an array, blocks of rows or a function that gives them, got "
+            "open_rows: expected a file, an array, blocks of rows or a function that returns them, got "
             f"{source!r:.60}."
         )
     rows.memory = bytes_of(memory)
     if rows.memory < LEAST:
-        raise ValueError(f'open_rows: expected memory of 1MB or more, as "1GB", got {memory!r}.')
+        raise ValueError(
+            f'open_rows: expected memory of at least 1MB, such as "1GB", got {memory!r}.'
+        )
     return rows
 
 
@@ -78,7 +80,7 @@ def read_rows(
     limit: int = UNPACK_LIMIT,
     **written: Any,
 ) -> Rows:
-    """`open_rows` of a file."""
+    """Return the rows of a file; see `open_rows`."""
     if is_columnar(path):
         return read_columns(path, None, columns, ignore, limit)[0]
     suffix = suffix_of(path)

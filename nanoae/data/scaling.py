@@ -1,15 +1,14 @@
-"""Scalers: columns on one scale before a network sees them, whatever a few wild rows say.
+"""Scalers: bring columns to one scale before a network sees them, even if a few rows hold wild values.
 
-Three rules are theirs in common, so that no column blinds a network to the others.
+All scalers follow three rules, so that no column hides the others from the network.
 
-rounding   Values that differ by no more than 1e-13 of the largest |x| among them are equal; by no more than 1e-6 where
-           float32 holds every value of the column. Whole numbers that the type counts exactly (float32 to 2^24,
-           float64 to 2^53) are not rounded.
-constant   The scale of a column that is constant but for rounding is 1, or what is nearest to 1 between 1e-6 |c| and
-           |c|, c its value: a step of 1 counts in a column of 42, a change of 100 % in one of 1e-20, and rounding in
-           none.
-tails      A scaled value z beyond ±L becomes ±(L + log(1 + |z| - L)): it still stands out, but not alone. L is 100, and
-           20 where more than 5 % of the column lie beyond that.
+rounding   Values that differ by at most 1e-13 of the largest |x| of their column are equal; by at most 1e-6 if float32
+           holds every value of the column. Whole numbers that the type represents exactly (float32 to 2^24, float64
+           to 2^53) are not rounded.
+constant   A column that is constant up to rounding, with value c, gets the scale 1, clipped to 1e-6 |c| .. |c|: a step
+           of 1 matters in a column of 42, a change of 100 % in one of 1e-20, and rounding in neither.
+tails      A scaled value z beyond ±L becomes ±(L + log(1 + |z| - L)): it stands out without dominating. L is 100, or
+           20 if more than 5 % of the column lie beyond 20.
 """
 
 from __future__ import annotations
@@ -25,19 +24,19 @@ from nanoae.rows import Rows
 from nanoae.spelling import instance, one_of
 from nanoae.survey import host_ops, sample
 
-NORMAL_IQR = 1.3489795  # the distance of the quartiles of N(0, 1)
-KNOTS = 1000  # of a column's distribution function, at most
-LIMIT, LIMIT_OF_MANY = 100.0, 20.0  # |z| up to which a scaled value is as it is
-MANY = 0.05  # the share of a column beyond LIMIT_OF_MANY that makes it the limit
-JITTER = 1e-6  # the share of a column's spread below which that of its middle half is jitter around one value
-WILD = 0.01  # the share of a column's spread below which that of its middle 98 % tells that wild values made it
+NORMAL_IQR = 1.3489795  # interquartile range of N(0, 1)
+KNOTS = 1000  # most knots of a column's distribution function
+LIMIT, LIMIT_OF_MANY = 100.0, 20.0  # |z| beyond which scaled values are compressed
+MANY = 0.05  # share of a column beyond LIMIT_OF_MANY from which that is its limit
+JITTER = 1e-6  # a middle half whose spread is below JITTER times that of the middle 98 % is jitter
+WILD = 0.01  # if the middle 98 % spread less than WILD times as far as all values, a few wild values dominate
 
 
 class Transformer(Configurable):
-    """What scikit-learn's pipelines and `clone` want of one, beside `fit` and `transform`."""
+    """The interface that scikit-learn's pipelines and `clone` require, in addition to `fit` and `transform`."""
 
     def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
-        """fit(X), then transform(X)."""
+        """Return fit(X).transform(X)."""
         return self.fit(X).transform(X)  # type: ignore[attr-defined]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -50,10 +49,11 @@ class Transformer(Configurable):
 
 
 class Scaler(Transformer):
-    """fit(X (N, ...) float64), then transform(X): float32, of X's shape, each feature on its scale; here as it is.
+    """fit(X (N, ...) float64), then transform(X): float32 of X's shape, each feature scaled; not at all by this base
+    class.
 
-    For one of your own write `fit` and `transform`. What fit learns are arrays in attributes that end in "_", so that a
-    detector's file keeps them; what the constructor is told it stores under the arguments' names.
+    A custom scaler defines `fit` and `transform`. Learned arrays are attributes that end in "_", so that a detector's
+    file stores them; constructor arguments are stored under their own names.
     """
 
     def fit(self, X: np.ndarray, y: Any = None) -> Scaler:
@@ -61,20 +61,20 @@ class Scaler(Transformer):
         return self
 
     def refine(self, whole: Whole) -> None:
-        """What of a `fit` of some rows is told better by all."""
+        """Improve what `fit` learned from a sample by statistics of all rows."""
 
     def transform(self, X: np.ndarray) -> np.ndarray:
         return np.asarray(X).astype(np.float32)
 
     def inverse_transform(self, Z: np.ndarray) -> np.ndarray:
-        """X (N, ...) float64 of scaled values Z. Of a scaler without one Z as it is."""
+        """Return X (N, ...) float64 for scaled values Z; without an inverse, Z itself."""
         return np.asarray(Z).astype(np.float64)
 
 
 class ColumnScaler(Scaler):
-    """Each column by itself, z = _scaled(x), float32, its tails drawn in beyond limit_."""
+    """Scales each column separately, z = _scaled(x), float32, with values beyond limit_ compressed."""
 
-    limit_: np.ndarray | float = np.inf  # of a model file from before there was one
+    limit_: np.ndarray | float = np.inf  # the default for old model files
     _learn: Callable
     _scaled: Callable
     _unscaled: Callable
@@ -112,24 +112,24 @@ class AffineScaler(ColumnScaler):
 
 
 class StandardScaler(AffineScaler):
-    """z = (x - mean) / standard deviation: those of the middle 98 % of a column whose standard deviation is more than a
-    hundred times that, for then a few wild values have made it."""
+    """z = (x - mean) / standard deviation, or those of the column's middle 98 % if its full standard deviation is more
+    than a hundred times as large: a few wild values then dominate it."""
 
     def _learn(self, X):
         self.center_, self.scale_ = tame(X)
 
     def refine(self, whole):
         ratio = whole.std / self.scale_
-        same = (ratio > WILD) & (ratio < 1 / WILD)  # else wild values, or rounding, have made it
+        same = (ratio > WILD) & (ratio < 1 / WILD)  # else wild values or rounding dominate it
         self.center_ = np.where(same, whole.mean, self.center_)
         self.scale_ = np.where(same, whole.std, self.scale_)
 
 
 class RobustScaler(AffineScaler):
-    """z = (x - median) / s, s = IQR / 1.349: for normal data a standard score, and half the rows may be wild.
+    """z = (x - median) / s, s = IQR / 1.349: a standard score for normal data, even if up to half of the rows are wild.
 
-    Where that is less than a millionth of the standard deviation of the column's middle 98 %, as in counts that are
-    mostly 0, or 0 but for jitter, s is this standard deviation; where that is 0, the one of all values.
+    If that is less than a millionth of the standard deviation of the column's middle 98 %, as for counts that are
+    mostly 0 or 0 with jitter, s is this standard deviation; if that is 0, the standard deviation of all values.
     """
 
     def _learn(self, X):
@@ -140,7 +140,7 @@ class RobustScaler(AffineScaler):
 
 
 class MinMaxScaler(AffineScaler):
-    """z = (x - min) / (max - min): the rows learned from lie in [0, 1], new ones may lie beyond."""
+    """z = (x - min) / (max - min): training rows lie in [0, 1]; new rows may lie outside."""
 
     def _learn(self, X):
         low = self.center_ = X.min(axis=0)
@@ -154,11 +154,11 @@ class MinMaxScaler(AffineScaler):
 
 
 class GaussianScaler(ColumnScaler):
-    """z = Φ⁻¹(F(x)): each column made normal by its own distribution function F; beyond the rows that were learned from
-    it goes on in a straight line, one for each of StandardScaler's standard deviations.
+    """z = Φ⁻¹(F(x)): makes each column normal by its empirical distribution function F. Beyond the training rows it
+    continues linearly, with the slope of 1 per standard deviation of StandardScaler.
 
-    F is the share of rows below x and half of those at it, a straight line between at most 1,000 values. What differs
-    from the median by rounding only is at it.
+    F is the share of rows below x plus half of those equal to x, linear between at most 1,000 knots. Values that differ
+    from the median by rounding only count as equal to it.
     """
 
     x_: np.ndarray  # (KNOTS, D)
@@ -166,7 +166,7 @@ class GaussianScaler(ColumnScaler):
     std_: np.ndarray  # (D,)
 
     def _learn(self, X):
-        from statistics import NormalDist  # not above: a tenth of the time of `import nanoae`
+        from statistics import NormalDist  # imported here: it would take a tenth of `import nanoae`
 
         columns = X.reshape(len(X), -1)
         self.x_, self.z_ = np.empty((2, KNOTS, columns.shape[1]))
@@ -176,7 +176,7 @@ class GaussianScaler(ColumnScaler):
         for j, column in enumerate(np.where(rounded, center, columns).T):
             value, count = np.unique(column, return_counts=True)
             middle = (np.cumsum(count) - count / 2) / len(column)
-            knots = np.linspace(0, len(value) - 1, KNOTS).round().astype(int)  # some again
+            knots = np.linspace(0, len(value) - 1, KNOTS).round().astype(int)  # with repetitions
             at, where = np.unique(knots, return_inverse=True)
             z = np.array([*map(NormalDist().inv_cdf, middle[at])])[where]
             seen = np.interp(column, value[knots], z)
@@ -192,7 +192,7 @@ class GaussianScaler(ColumnScaler):
 
 
 def broken_line(x: np.ndarray, knots: np.ndarray, values: np.ndarray, slope: np.ndarray):
-    """At x (n, D) the lines through the values (K, D) at the knots (K, D), beyond these at the slope (D,)."""
+    """Interpolate the values (K, D) at the knots (K, D) linearly at x (n, D), with slope (D,) outside the knots."""
     found = np.empty(x.shape)
     for j, column in enumerate(x.T):
         beyond = column - np.clip(column, knots[0, j], knots[-1, j])
@@ -201,7 +201,7 @@ def broken_line(x: np.ndarray, knots: np.ndarray, values: np.ndarray, slope: np.
 
 
 def standardized(x: np.ndarray, center: Any, scale: Any, limit: Any) -> np.ndarray:
-    """(x - center) / scale of x (n, D), float32, drawn in beyond ±limit; each a number or one for each column."""
+    """Return (x - center) / scale of x (n, D) as float32, compressed beyond ±limit; each a number or one per column."""
     columns = x.shape[1]
     numbers = [np.ascontiguousarray(each, np.float64).ravel() for each in (center, scale, limit)]
     b, s, most = (np.resize(each, columns) if len(each) < columns else each for each in numbers)
@@ -209,14 +209,14 @@ def standardized(x: np.ndarray, center: Any, scale: Any, limit: Any) -> np.ndarr
 
 
 def draw_out(z: np.ndarray, limit: np.ndarray | float) -> np.ndarray:
-    """What `standardized` drew in to z, float64."""
+    """Undo the compression of `standardized`: return float64."""
     size = np.abs(z.astype(np.float64))
     beyond = np.expm1(np.minimum(np.maximum(size - limit, 0), 700))
     return np.copysign(np.minimum(size, limit) + beyond, z)
 
 
 class Whole(NamedTuple):
-    """Of all rows: the least and largest value of each column, its mean and its standard deviation; NaN is left out."""
+    """Statistics of all rows: minimum, maximum, mean and standard deviation of each column; NaN is ignored."""
 
     low: np.ndarray
     high: np.ndarray
@@ -225,7 +225,7 @@ class Whole(NamedTuple):
 
     @classmethod
     def of(cls, blocks: Iterable[np.ndarray]) -> Whole:
-        """Of blocks (n, D) (Chan, Golub & LeVeque 1983)."""
+        """Compute the statistics from blocks (n, D) (Chan, Golub & LeVeque 1983)."""
         n = mean = squares = np.float64(0)  # then of each column
         low = np.float64(np.inf)
         high = -low
@@ -244,7 +244,7 @@ class Whole(NamedTuple):
 
 
 def fit_rows(scaler: Scaler, X: Any, columns: Callable = lambda x: x) -> Scaler:
-    """`fit_known` of columns(X), X (N, ...); of Rows that of a `sample`, which all rows then refine."""
+    """Fit a scaler to columns(X), X (N, ...), by `fit_known`; for Rows to a `sample`, then `refine` it by all rows."""
     fit_known(scaler, columns(sample(X)).astype(np.float64))
     if isinstance(X, Rows):
         scaler.refine(Whole.of(map(columns, X)))  # a block at a time
@@ -252,8 +252,8 @@ def fit_rows(scaler: Scaler, X: Any, columns: Callable = lambda x: x) -> Scaler:
 
 
 def fit_known(scaler: Scaler, X: np.ndarray) -> Scaler:
-    """scaler.fit(X (N, ...)), each feature by its own values where some are NaN; where all are, whatever new rows hold
-    there becomes NaN, for nothing is known of it."""
+    """Fit a scaler to X (N, ...), each feature by its known values if some are NaN. Features without any known value
+    become NaN in all rows."""
     X = X.reshape(len(X), -1)
     if not np.isnan(X).any():
         return scaler.fit(X)
@@ -266,13 +266,13 @@ def fit_known(scaler: Scaler, X: np.ndarray) -> Scaler:
 
 
 def known_values(X: np.ndarray) -> list[np.ndarray]:
-    """Each column of X (N, D) without what is NaN; [0] where nothing is left."""
+    """Return each column of X (N, D) without NaN; [0] for a column of only NaN."""
     columns = [column[~np.isnan(column)] for column in X.T]
     return [column if len(column) else np.zeros(1) for column in columns]
 
 
 def precision(X: np.ndarray) -> np.ndarray:
-    """The share of its size by which each column's values may differ by rounding."""
+    """Return the relative difference up to which values of each column are equal except for rounding."""
     with np.errstate(over="ignore"):
         single = (X.astype(np.float32) == X).all(axis=0)
     exact = np.where(single, 2.0**24, 2.0**53)
@@ -281,20 +281,20 @@ def precision(X: np.ndarray) -> np.ndarray:
 
 
 def moments(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(mean, standard deviation) of each column, of numbers of any size."""
+    """Return (mean, standard deviation) of each column, for numbers of any magnitude."""
     exponent = np.frexp(np.abs(X).max(axis=0))[1]
-    X = np.ldexp(X, -exponent)  # exact, and no square is too large or too small
+    X = np.ldexp(X, -exponent)  # exact; squares neither overflow nor underflow
     return np.ldexp(X.mean(axis=0), exponent), np.ldexp(X.std(axis=0), exponent)
 
 
 def known_means(X: np.ndarray) -> np.ndarray:
-    """The mean of each column of X (N, D), whatever is NaN left out; 0 where nothing is left."""
+    """Return the mean of each column of X (N, D), ignoring NaN; 0 for a column of only NaN."""
     known = ~np.isnan(X)
     return np.where(known, X, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
 
 
 def spread(X: np.ndarray) -> np.ndarray:
-    """The standard deviation of each column, or its scale as a constant one."""
+    """Return the standard deviation of each column, or the scale of a constant column."""
     size = np.abs(X).max(axis=0)
     _, std = moments(X)
     constant = np.where(size > 0, np.clip(1.0, 1e-6 * size, size), 1.0)
@@ -302,7 +302,8 @@ def spread(X: np.ndarray) -> np.ndarray:
 
 
 def middle(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(mean, standard deviation) of each column's middle 98 %, the rest put to its ends; 0 where that is rounding."""
+    """Return (mean, standard deviation) of each column clipped to its middle 98 %; the latter is 0 if it is only
+    rounding."""
     lowest, highest = np.quantile(X, (0.01, 0.99), axis=0)
     mean, std = moments(np.clip(X, lowest, highest))
     size = np.maximum(abs(lowest), abs(highest))
@@ -310,7 +311,7 @@ def middle(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def tame(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(mean, spread) of each column, or of its middle 98 % where wild values make the spread of all 100 times that."""
+    """Return (mean, spread) of each column, or of its middle 98 % if wild values make the spread 100 times as large."""
     mean, std = moments(X)[0], spread(X)
     middle_mean, middle_std = middle(X)
     wild = (middle_std > 0) & (middle_std < WILD * std)
@@ -318,13 +319,13 @@ def tame(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def spread_known(X: np.ndarray) -> np.ndarray:
-    """spread of X (N, ...), whatever is NaN left out."""
+    """Return the `spread` of X (N, ...), ignoring NaN."""
     columns = known_values(X.reshape(len(X), -1).astype(np.float64))
     return np.array([spread(column) for column in columns]).reshape(X.shape[1:])
 
 
 def robust_spread(X: np.ndarray) -> np.ndarray:
-    """RobustScaler's s of each column."""
+    """Return RobustScaler's s for each column."""
     low, high = np.quantile(X, (0.25, 0.75), axis=0)
     _, wider = middle(X)
     size = np.maximum(abs(low), abs(high))

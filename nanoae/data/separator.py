@@ -1,4 +1,4 @@
-"""The separator of a text table's cells: what splits its first lines into equally many."""
+"""The separator of a text table: the character that splits its first lines into equally many cells."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from contextlib import suppress
 from nanoae.data.missing import is_gap
 from nanoae.data.number import number
 
-MARKS = "\t;|, "  # the earlier ones first: a comma may also be a decimal comma, a blank stand between words
-NONE = "\x1f"  # in place of a separator, where there is none
+MARKS = "\t;|, "  # by priority: a comma may also be a decimal comma, a blank may separate words
+NONE = "\x1f"  # stands for no separator
 BLANKS = re.compile(r'("(?:[^"]|"")*")|[ \t]+')
-LOOK = 20  # rows and columns whose cells are looked at
+LOOK = 20  # rows and columns checked
 
 
 def split(lines: Iterable[str], mark: str):
-    """The rows of cells in these lines, as csv.reader gives them; a blank separates wherever there are blanks.
+    """Split lines into rows of cells like csv.reader; the separator " " stands for any number of blanks.
 
-    A quote must be closed, blanks behind a separator count for nothing.
+    Quotes must be closed; blanks after a separator are skipped.
     """
     if mark == " ":
         lines = (
@@ -30,16 +30,16 @@ def split(lines: Iterable[str], mark: str):
 
 
 def separator_of(lines: list[str]) -> str | None:
-    """The mark that splits the first lines of a table; where several do, the one that leaves most numbers.
+    """Return the separator that splits the first lines of a table; of several, the one that yields most numbers.
 
-    NONE where each line is one cell. None where a line may be one number or the cells of several columns.
+    Return NONE if each line is one cell, and None if a line may be either one number or several cells.
     """
     rows_by_mark = {mark: equally_split(lines, mark) for mark in MARKS}
     splits = {mark: rows for mark, rows in rows_by_mark.items() if rows}
     if " " in splits and "," in splits:
         cells = [cell for row in splits[","] for cell in row]
         if any(" " in cell.strip() and number(cell) for cell in cells):
-            del splits[","]  # that of 1,5 2,5
+            del splits[","]  # decimal commas, as in "1,5 2,5"
     shares = {mark: share_below_header(rows) for mark, rows in splits.items()}
     first, *body = [line.strip() for line in lines if line.strip()] or [""]
     numbers = bool(body) and all(map(number, body))  # each line as a whole
@@ -56,7 +56,7 @@ def separator_of(lines: list[str]) -> str | None:
 
 
 def below_title(lines: list[str]) -> list[str]:
-    """The marks that split all lines but the first; blanks, which also stand between words, only numbers."""
+    """Return the separators that split all lines but the first; a blank only if the cells below the header are numbers."""
     found: list[str] = []
     for mark in MARKS:
         rows = equally_split(lines, mark)
@@ -66,8 +66,8 @@ def below_title(lines: list[str]) -> list[str]:
 
 
 def are_decimals(lines: list[str]) -> bool:
-    """Whether what is behind the only commas of lines looks like decimals: with zeros in front, a unit behind, or as
-    many digits in all of them, and more than one."""
+    """Return True if the parts after the lines' only commas look like decimals: with leading zeros, followed by a unit,
+    or all of one length above 1."""
     parts = [line.partition(",")[2] for line in lines]
     if any(re.match(r"0\d", part) or re.search(r"\D", part) for part in parts):
         return True
@@ -75,7 +75,7 @@ def are_decimals(lines: list[str]) -> bool:
 
 
 def first_rows(lines: list[str], mark: str) -> list[list[str]]:
-    """The rows of cells in the first lines of a file, as far as they are whole."""
+    """Return the rows of cells in the first lines of a file, as far as they are complete."""
     rows: list[list[str]] = []
     with suppress(csv.Error):
         rows.extend(filter(None, split(lines, mark)))
@@ -83,21 +83,21 @@ def first_rows(lines: list[str], mark: str) -> list[list[str]]:
 
 
 def equally_split(lines: list[str], mark: str) -> list[list[str]]:
-    """The rows of cells, if all have as many, and more than one; else none."""
+    """Return the rows of cells if all have the same number, above 1, of cells; else []."""
     rows = first_rows(lines, mark)
     widths = {len(row) for row in rows}
     return rows if len(widths) == 1 and widths != {1} else []
 
 
 def share_below_header(rows: list[list[str]]) -> float:
-    """`share_of_numbers` in the first rows and columns of a table."""
+    """Return `share_of_numbers` in the first rows and columns below the header."""
     below = rows[1 : 1 + LOOK]
     cells = [cell.strip() for row in below for cell in row[:LOOK]]
     return share_of_numbers(cells)
 
 
 def share_of_numbers(cells: list[str]) -> float:
-    """How many of the cells that are not missing are numbers, 0 .. 1; 0 where all are missing."""
+    """Return the share, 0 .. 1, of numbers among the cells that are not missing; 0 if all are missing."""
     known = [cell for cell in cells if not is_gap(cell)]
     numbers = sum(number(cell) is not None for cell in known)
     return numbers / max(len(known), 1)

@@ -1,7 +1,7 @@
-"""Slogans: a grammar of products, qualities and calls, which draws as many different advertising lines as are wanted.
+"""Slogans: a grammar of products, qualities and calls that generates distinct advertising lines.
 
-A product is of a kind, and a kind has its own qualities, verbs and occasions; the sentences are common to all. Every
-line names its product, which is its keyword. The grammar knows some 800,000 of them.
+Each product belongs to a kind, with its own qualities, verbs and occasions; all kinds share the sentences. Each line
+names its product, which is its keyword. The grammar generates about 800,000 lines.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 
 GRAMMAR = ConfigParser(interpolation=None)
 GRAMMAR.read(Path(__file__).with_name("slogans.ini"), encoding="utf-8")
-KINDS: dict[str, dict[str, str]] = {  # kind -> slot -> its words, separated by commas
+KINDS: dict[str, dict[str, str]] = {  # kind -> slot -> words, separated by commas
     kind: {slot: words.replace("\n", " ") for slot, words in GRAMMAR[kind].items()}
     for kind in GRAMMAR.sections()
 }
-EVERYWHERE = KINDS.pop("everywhere")  # slots that are the same for all kinds
+EVERYWHERE = KINDS.pop("everywhere")  # slots shared by all kinds
 
 SENTENCES = (
     "{Verb} {quality} {product} {when}.",
@@ -36,10 +36,10 @@ PRODUCTS = tuple(product for kind in KINDS.values() for product in kind["product
 
 
 def draw_slogans(count: int = 12_000, random_state: int = 0) -> tuple[list[str], list[str]]:
-    """(lines, keywords): `count` different lines of the grammar, each with the product it names.
+    """Return (lines, keywords): `count` distinct lines of the grammar, and the product each one names.
 
     count          1 .. 100,000
-    random_state   int: which ones, and in which order
+    random_state   seed of the selection and its order
     """
     if not 1 <= count <= 100_000:
         raise ValueError(f"draw_slogans: expected count in 1 .. 100,000, got {count}.")
@@ -52,7 +52,7 @@ def draw_slogans(count: int = 12_000, random_state: int = 0) -> tuple[list[str],
     while len(drawn) < count:
         slots = kinds[rng.integers(len(kinds))]
         words = {slot: some[rng.integers(len(some))] for slot, some in slots.items()}
-        for slot in ("quality", "worry"):  # another one of the same
+        for slot in ("quality", "worry"):  # a second, different word
             rest = [word for word in slots[slot] if word != words[slot]]
             words[slot + "2"] = rest[rng.integers(len(rest))]
         words |= {

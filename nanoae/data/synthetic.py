@@ -1,4 +1,4 @@
-"""Synthetic sets: data whose hidden coordinates are known."""
+"""Synthetic data sets with known latent coordinates."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 def swiss_roll(
     n: int = 2000, noise: float = 0.05, random_state: int | None = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A plane rolled up in space: x (n, 3) float64, raw coordinates, and t (n,), the angle along the roll.
+    """Return a plane rolled up in space: x (n, 3) float64, unscaled, and t (n,), the angle along the roll.
 
         x = (t cos t, h, t sin t) + noise · N(0, I)    t ~ U[3π/2, 9π/2)    h ~ U[0, 21)
 
     Tenenbaum, de Silva, Langford (2000), A global geometric framework for nonlinear dimensionality reduction, Science
-    290; with the constants of Marsland (2009), Machine Learning: An Algorithmic Perspective.
+    290; constants from Marsland (2009), Machine Learning: An Algorithmic Perspective.
     """
     if n < 1 or not 0 <= noise < np.inf:
         raise ValueError(f"swiss_roll: expected n >= 1 and noise >= 0, got n={n}, noise={noise}.")
@@ -25,9 +25,9 @@ def swiss_roll(
 
 
 def xor(n: int = 4) -> tuple[np.ndarray, np.ndarray]:
-    """The four corners of the unit square, repeated in turn: x (n, 2) float32, and y (n,) = x₀ xor x₁, int64.
+    """Return the four corners of the unit square in turn: x (n, 2) float32, and y (n,) = x₀ xor x₁, int64.
 
-    The smallest problem no linear map solves (Minsky and Papert 1969, Perceptrons).
+    The smallest problem that no linear map solves (Minsky and Papert 1969, Perceptrons).
     """
     if n < 1:
         raise ValueError(f"xor: expected n >= 1, got {n}.")
@@ -37,10 +37,10 @@ def xor(n: int = 4) -> tuple[np.ndarray, np.ndarray]:
 
 
 def bars(n: int, size: int = 8, random_state: int | None = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Images of bars that lie across each other: x (n, size²) float32 of 0 and 1, and which bars each image has,
-    (n, 2 size) bool: first the `size` rows, then the columns. Each is there with probability 1 / size, by itself.
+    """Return images of crossing bars, x (n, size²) float32 of 0 and 1, and the bars in each image, (n, 2 size) bool:
+    first the `size` rows, then the columns. Each bar is present independently with probability 1 / size.
 
-    What hides in the pixels is 2 size causes, of which a good code has a unit each. Földiák (1990), Forming sparse
+    The pixels have 2 size independent causes, and a good code has one unit for each. Földiák (1990), Forming sparse
     representations by local anti-Hebbian learning, Biological Cybernetics 64.
     """
     if n < 1 or size < 1:
@@ -61,15 +61,14 @@ STROKES = """
 8,0  92,0  40,100
 50,47  20,25  50,0  80,25  50,47  12,75  50,100  88,75  50,47
 87,30  65,50  30,48  13,25  35,2  70,3  87,30  80,70  60,100
-"""  # of each digit, the corners of its line, x,y in percent of a square, y downwards
+"""  # for each digit the corners of its line: x,y in percent of a square, y downwards
 
 
 def written_digits(
     n: int, size: int = 16, random_state: int | None = 0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Digits drawn with a pen, each by a hand of its own: x (n, size²) float32 in [0, 1], y (n,) the digits, and
-    hand (n, 4) ~ U[-1, 1): slant (negative: to the left), width, height, and weight of the line.
-    """
+    """Return digits drawn with a pen: x (n, size²) float32 in [0, 1], y (n,) the digits, and hand (n, 4) ~ U[-1, 1),
+    the style of each: slant (negative: to the left), width, height, and weight of the line."""
     if n < 1 or size < 8:
         raise ValueError(f"written_digits: expected n >= 1 and size >= 8, got n={n}, size={size}.")
     rng = np.random.default_rng(random_state)
@@ -94,13 +93,13 @@ def written_digits(
 
 
 def corners_of(line: str) -> np.ndarray:
-    """The corners (K, 2) of a line of STROKES, in a square of (0, 0) .. (1, 1)."""
+    """Return the corners (K, 2) of a line of STROKES, in the unit square."""
     percents = [corner.split(",") for corner in line.split()]
     return np.array(percents, dtype=np.float64) / 100
 
 
 def distance_to_line(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """From each point (P, 2) to the line through the corners (K, 2), the nearest of its pieces, (P,)."""
+    """Return the distance (P,) from each point (P, 2) to the polyline through the corners (K, 2)."""
     starts = corners[:-1, None]
     pieces = np.diff(corners, axis=0)[:, None]
     squared_lengths = (pieces**2).sum(axis=2)

@@ -1,4 +1,4 @@
-"""Tables of numbers and categories, with gaps: from CSV files, data frames and arrays to what a network can learn."""
+"""Tables of numbers and categories, with gaps, from CSV files, data frames and arrays."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from nanoae.data.text_format import TextFormat
 from nanoae.data.text_table import TextTable, open_table
 from nanoae.spelling import did_you_mean
 
-UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)?")  # as pandas calls a column that has no name
+UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)?")  # pandas' name for a column without one
 
 
 @dataclass
 class Table:
     """Named columns of cells (N,) of any kind.
 
-    rows       the numbers of the rows as the user counts them, for messages: the lines of a file
-    source     where they come from, for messages
-    format     how the file writes them, whose cells are then stripped texts; None where they are no file's
-    declared   names of the columns whose type says that they are categories, whatever is in them
-    named      whether a file names its columns, or they are counted: "1", "2", ...; None where they are no file's
+    rows       row numbers for messages; the line numbers for a file
+    source     name of the source for messages
+    format     format of the file, whose cells are stripped texts; None for data not read from a file
+    declared   names of the columns whose type marks them as categories, whatever their values
+    named      whether the file names its columns, or they are numbered "1", "2", ...; None if not read from a file
     """
 
     names: list[str]
@@ -51,8 +51,8 @@ class Table:
 
     @classmethod
     def of(cls, X: Any, who: str = "table") -> Table:
-        """A Table as it is; that of a data frame (of pandas, polars or Arrow), or of an array or lists (N, D), whose
-        columns are named 0, 1, ...; ValueError or TypeError where `who` can make nothing of it."""
+        """Return a Table as it is, or that of a pandas, polars or Arrow data frame, or of an array or lists (N, D),
+        whose columns are named 0, 1, ... Raise ValueError or TypeError in the name of `who` for anything else."""
         if isinstance(X, Table):
             return X
         names = labels(X, who)
@@ -68,7 +68,7 @@ class Table:
         return cls(numbered, list(X.T), range(len(X)), who)
 
     def taken(self, rows: slice | np.ndarray) -> Table:
-        """These rows of it."""
+        """Return a table of these rows."""
         return replace(
             self,
             cells=[cells[rows] for cells in self.cells],
@@ -78,11 +78,11 @@ class Table:
     def column(
         self, i: int, numeric: bool | None = None, known: Collection[str] = ()
     ) -> np.ndarray:
-        """Column i (N,): float64, NaN where a number is missing; or text as objects, None where it is.
+        """Return column i (N,): float64 with NaN for missing numbers, or an object array of texts with None for missing
+        ones.
 
-        numeric   None: text if some cells are no numbers, but not if nearly all are numbers: then ValueError says which
-                  one is not
-        known     texts that are values, though they look like a mark of what is missing
+        numeric   None: text if some cells are not numbers; but if nearly all are, ValueError names one that is not
+        known     texts that are values even if they look like a marker of missing values
         """
         name = self.names[i]
         cells = self.plain_cells(i)
@@ -98,38 +98,40 @@ class Table:
             at = int(np.isinf(values).argmax())
             raise ValueError(
                 f"{self.source}: expected finite numbers, got {values[at]} in row {self.rows[at]}, column {name!r}. "
-                "Correct it, or leave the cell empty."
+                "Correct the value, or leave the cell empty."
             )
         check_index(self.source, name, values, self.format is not None)
         return values
 
     @property
     def has_words(self) -> bool:
-        """Whether some column is of categories."""
+        """True if any column holds categories."""
         return any(self.column(i).dtype == object for i in range(len(self.names)))
 
     def unit(self, i: int) -> str | None:
-        """What is written beside the numbers of column i: "%", "€", or ""; None where none but 0 tells."""
+        """Return the unit written next to the numbers of column i: "%", "€", or "" for none; None if no number but 0
+        shows it."""
         cells = self.plain_cells(i)
         if cells.dtype == object:
             return self.text_column(i).unit()
         return "" if np.nan_to_num(cells).any() else None
 
     def numbers(self) -> np.ndarray:
-        """All columns as (N, D) float64, NaN where a number is missing; ValueError names one of text."""
+        """Return all columns as (N, D) float64 with NaN for missing numbers. Raise ValueError, naming it, for a text
+        column."""
         columns = [self.column(i) for i in range(len(self.names))]
         for name, column in zip(self.names, columns, strict=True):
             if column.dtype == object:
                 example = next((cell for cell in column if cell is not None), None)
                 kind = "categories" if name in self.declared else "text"
                 raise ValueError(
-                    f"{self.source}: expected numbers, got {kind} in column {name!r}, as {example!r:.60}. Encode the "
-                    "categories first (TableEncoder), make them numbers, or leave the column out."
+                    f"{self.source}: expected numbers, got {kind} in column {name!r}, such as {example!r:.60}. Encode "
+                    "the categories first (TableEncoder), convert them to numbers, or leave the column out."
                 )
         return np.column_stack(columns) if columns else np.empty((len(self), 0))
 
     def plain_cells(self, i: int) -> np.ndarray:
-        """The cells of column i, numbers with NaN, or objects: stripped texts, and None where there is nothing."""
+        """Return the cells of column i: numbers with NaN, or objects: stripped texts, with None for missing values."""
         if self.format is not None:
             return self.cells[i]
         cells = self.cells[i]
@@ -138,16 +140,17 @@ class Table:
         return plain(cells, self.source, self.names[i], self.rows)
 
     def text_column(self, i: int, decimal: str | None = None) -> TextColumn:
-        """Column i as text, whose decimal mark may be known from the rows before."""
+        """Return column i as text. `decimal` is the decimal mark, if earlier rows already showed it."""
         name = self.names[i]
         cells = self.plain_cells(i).tolist()
         written = self.format and replace(self.format, decimal=decimal or self.format.decimal)
         declared = name in self.declared
-        elsewhere = lambda: self.decimal  # noqa: E731 - told only where it is asked for
+        elsewhere = lambda: self.decimal  # noqa: E731 - computed only if needed
         return TextColumn(name, cells, self.rows, self.source, written, elsewhere, declared)
 
     def split(self, names: Sequence[str]) -> tuple[Table, list[tuple[str, np.ndarray]]]:
-        """The table without some columns, and these; ValueError for one that is not there, or if no other is left."""
+        """Return the table without the named columns, and these. Raise ValueError if one is missing, or no other is
+        left."""
         cells = dict(zip(self.names, self.cells, strict=True))
         for name in names:
             if name not in cells:
@@ -160,17 +163,17 @@ class Table:
         kept = [name for name in self.names if name not in left_out]
         if not kept:
             raise ValueError(
-                f"{self.source}: expected columns to learn from, got none but those to ignore."
+                f"{self.source}: expected columns to learn from, got only columns to ignore."
             )
         return self.selected(kept), [(name, cells[name]) for name in names]
 
     def selected(self, names: list[str]) -> Table:
-        """Only these columns of it, in this order."""
+        """Return a table of these columns, in this order."""
         cells = dict(zip(self.names, self.cells, strict=True))
         return replace(self, names=names, cells=[cells[name] for name in names])
 
     def with_na(self, na: Sequence[str]) -> Table:
-        """The table of a file, where these texts mean that a value is missing, too."""
+        """Return the table of a file with these texts as additional markers of missing values."""
         if self.format is None or not na:
             return self
         marks = (*self.format.na, *na)
@@ -178,7 +181,7 @@ class Table:
 
     @cached_property
     def decimal(self) -> str | None:
-        """The decimal mark that its text columns show, if they agree."""
+        """The decimal mark shown by the text columns, if they agree."""
         found: set[str] = set()
         for i in range(len(self.cells)):
             if self.plain_cells(i).dtype == object:
@@ -187,14 +190,14 @@ class Table:
 
 
 def has_text(X: Any, who: str = "table") -> bool:
-    """Whether X is a Table, or a data frame of which some columns are categories."""
+    """Return True if X is a Table, or a data frame with categories in some column."""
     if isinstance(X, Table) or labels(X, who) is None:
         return isinstance(X, Table)
     return Table.of(X, who).has_words
 
 
 def check_index(source: str, name: str, values: np.ndarray, in_file: bool = True) -> None:
-    """BadFile for a column without a name that numbers the rows: the index of a data frame, which is no feature."""
+    """Raise BadFile for an unnamed column that numbers the rows: the index of a data frame, which is no feature."""
     if not UNNAMED.fullmatch(name) or len(values) < 2:
         return
     whole = (values == np.floor(values)).all()
@@ -208,18 +211,18 @@ def check_index(source: str, name: str, values: np.ndarray, in_file: bool = True
 
 
 def read_table(path: str | Path, limit: int = UNPACK_LIMIT, **written: Any) -> Table:
-    """A text table of numbers and texts, whatever the suffix; a .gz is unpacked. Cells may be empty.
+    """Read a text table of numbers and texts, whatever its suffix; a .gz is unpacked. Cells may be empty.
 
-    Columns are separated by tabs, semicolons, bars, commas or blanks, whichever split the first lines into equally
-    many; a cell in quotes may hold anything. The first row names the columns, if it reads like names. Numbers may be
-    written with points or commas, thousands, percent and currency signs. Where any of this leaves a doubt, ValueError
-    says which column or row it is in, and what to say:
+    The separator is the tab, semicolon, bar, comma or blank that splits the first lines into equally many cells; a
+    quoted cell may hold anything. The first row is taken as column names if it looks like names. Numbers may have
+    decimal points or commas, thousands separators, percent and currency signs. If any of this is ambiguous, ValueError
+    says which column or row it is in, and which argument decides it:
 
     separator, decimal, na, text, ignore, header, encoding    how the table is written (`TextFormat`)
 
-    limit    the most bytes that a .gz may unpack to
+    limit    most bytes that a .gz may unpack to
 
-    A name that stands twice, and a row that is too short or too long, are refused by their line in the file.
+    Duplicate column names, and rows that are too short or too long, are refused with their line in the file.
     """
     path = Path(os.path.expanduser(path))
     with open_table(path, TextFormat.of(written, "read_table"), limit) as text:
@@ -228,7 +231,7 @@ def read_table(path: str | Path, limit: int = UNPACK_LIMIT, **written: Any) -> T
 
 
 def tables_of(text: TextTable, cells: float = math.inf) -> Iterator[Table]:
-    """All columns of an open text table, all rows or as many at a time as have about so many cells."""
+    """Yield an open text table with all its columns: all rows at once, or parts of about `cells` cells."""
     none = True
     for columns, rows in text.parts(cells):
         listed = [np.array(column, dtype=object) for column in columns]

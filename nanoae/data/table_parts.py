@@ -1,4 +1,4 @@
-"""TableParts: a text table of numbers, words and gaps that need not fit in memory, as Tables of some rows each."""
+"""TableParts: a text table of numbers, words and gaps that need not fit in memory, as a sequence of Tables."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from nanoae.rows import Rows, gathered, most_in_memory, stored
 from nanoae.survey import sample
 
 AT_ONCE = 1 << 20  # cells
-TIMES = 32  # the size of a file is what its cells may take as Python objects
+TIMES = 32  # most memory of the cells as Python objects, relative to the file size
 
 
 class TableParts:
-    """Tables of the same columns, one after the other: all rows of a text file.
+    """The rows of a text file as a sequence of Tables with the same columns.
 
-    large   whether that is read anew each time; else there is one Table, `whole`, read once
+    large   True if the file is read anew in each iteration; otherwise it is read once into a single Table, `whole`
     """
 
     def __init__(self, path: str | Path, limit: int = UNPACK_LIMIT, **written: Any):
@@ -54,11 +54,11 @@ class TableParts:
                 yield from tables_of(text, AT_ONCE)
 
     def split(self, names: list[str]) -> Iterator[tuple[Table, list[tuple[str, np.ndarray]]]]:
-        """`Table.split` of each."""
+        """Return an iterator over `Table.split` of each part."""
         return (table.split(names) for table in self)
 
     def sample(self, names: list[str]) -> Table:
-        """Rows from anywhere in it, in their order, without these columns: all where they fit in memory."""
+        """Return a random sample of the rows, in order, without these columns; all rows if they fit in memory."""
         share = Rows.memory / (TIMES * self.path.stat().st_size)
         random = np.random.default_rng(0)
         samples = list[Table]()
@@ -71,8 +71,10 @@ class TableParts:
         return replace(samples[0], cells=cells, rows=rows)
 
     def encoded(self, names: list[str], encoder: TableEncoder | None = None) -> Rows:
-        """All rows, without these columns, as a TableEncoder makes numbers of them, which is kept as `encoder`: this
-        one, once it has learned a sample if it has learned nothing."""
+        """Return all rows without these columns, encoded by a TableEncoder, which is stored as their `encoder`.
+
+        The given encoder is used; it is fitted to a sample first unless it is fitted.
+        """
         encoder = encoder or TableEncoder()
         if not encoder.fitted:
             encoder.fit(self.sample(names))
@@ -90,10 +92,11 @@ def read_mixed(
     limit: int = UNPACK_LIMIT,
     encoder: TableEncoder | None = None,
 ) -> Dataset:
-    """A text table whose cells may hold words, or be empty; `load_data` says what the arguments mean.
+    """Read a text table whose cells may be words or empty. The arguments are those of `load_data`.
 
-    Words are encoded by `encoder`, which learns the training rows if it is not fitted, or a sample of a table that does
-    not fit in memory; the data set keeps it. Of numbers alone NaN stands where a cell is empty, without an encoder.
+    Words are encoded by `encoder`, which is stored in the data set. Unless it is fitted, it is fitted to the training
+    rows, or to a sample of a table that does not fit in memory. A table of numbers only is not encoded; empty cells
+    become NaN.
     """
     encoder = TableEncoder() if encoder is None else encoder
     parts = TableParts(path, limit, **vars(written))

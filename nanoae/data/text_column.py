@@ -1,4 +1,4 @@
-"""A column of text cells: is it one of numbers or of categories, and what are its values?"""
+"""A column of text cells: whether it holds numbers or categories, and its values."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from nanoae.data.number import POINT, Number, is_composed, is_nearly_number, num
 from nanoae.data.text_format import TextFormat
 from nanoae.spelling import short
 
-# The share of numbers from which a column is one of numbers, and a text in it a mistake
+# Share of numbers from which a column is numeric, and a text in it a mistake
 MOSTLY = 0.9
 TRUTHS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0}
-CODES = 5  # so many different numbers are measured or counted; fewer, beside texts, are codes as these are
+CODES = 5  # distinct numbers from which they are measurements; fewer, among texts, are codes like the texts
 
 
 @dataclass
 class TextColumn:
-    """The cells of a column, (N,) stripped texts, None where a value is known to be missing.
+    """The cells of a column: (N,) stripped texts, with None for missing values.
 
-    rows        the numbers of their rows, and `source` where these are, for messages
-    written     how the file writes them; None where they are no file's
-    elsewhere   the decimal mark that the other columns of the table show, if they do
-    declared    whether it is known to be text, whatever is in it; what is missing there is None, or one of `na`
+    rows        row numbers, and `source`, the name of the source, for messages
+    written     format of the file; None if not read from a file
+    elsewhere   function that returns the decimal mark shown by the table's other columns, or None
+    declared    True if the column is known to be text, whatever it holds; missing are then None and the texts in `na`
     """
 
     name: str
@@ -46,10 +46,10 @@ class TextColumn:
         self.declared = self.declared or self.name in self.format.text
 
     def values(self, numeric: bool | None = None, known: Collection[str] = ()) -> np.ndarray:
-        """(N,) float64, NaN where a number is missing; or texts as objects, None where one is.
+        """Return (N,) float64 with NaN for missing numbers, or an object array of texts with None for missing ones.
 
-        numeric   None: whatever they are. A column of numbers with other texts in it is refused, by ValueError
-        known     texts that are values, whatever they look like: categories that were learned
+        numeric   None: detected. ValueError for a column of numbers with other texts in it
+        known     texts that are values whatever they look like: learned categories
         """
         if numeric is False or (numeric is None and (self.declared or self.codes)):
             return self.texts(known)
@@ -62,7 +62,7 @@ class TextColumn:
         return self.only_numbers()
 
     def only_numbers(self) -> np.ndarray:
-        """(N,) float64, NaN of all that is no number."""
+        """Return (N,) float64, with NaN for everything that is not a number."""
         if self.at_once is not None:
             return self.at_once
         self.check_units()
@@ -71,7 +71,7 @@ class TextColumn:
         return self.without_na(self.listed(values))
 
     def spelled_plainly(self) -> list[str]:
-        """The cells of numbers as Python writes them, of texts as they stand, "" where nothing is known."""
+        """Return the cells, with numbers in Python's notation, texts unchanged, and "" for missing values."""
         if self.plain is None:
             numbers, others = self.parted
             if others or not numbers:
@@ -82,35 +82,36 @@ class TextColumn:
 
     @cached_property
     def counts(self) -> Counter:
-        """How often each cell stands there."""
+        """The number of occurrences of each cell."""
         return Counter(self.cells)
 
     def count(self, cells: Iterable[str | None]) -> int:
-        """In how many rows one of these different cells stands."""
+        """Return the number of rows that hold one of these distinct cells."""
         return sum(self.counts[cell] for cell in cells)
 
     # ---------------------------------------------------------------- numbers
 
     @cached_property
     def at_once(self) -> np.ndarray | None:
-        """The values, if all are plain numbers, or all truths."""
+        """The values, if all are plain numbers or all are booleans, else None."""
         return self.truths() if self.plain is None else self.plain
 
     @cached_property
     def plain(self) -> np.ndarray | None:
-        """The values, if all are numbers as Python writes them, or usual marks of what is missing: told in one look."""
+        """The values, if all are numbers in Python's notation or common markers of missing values, else None; a fast
+        path."""
         usual = {None} | USUAL | {text for text in self.format.na if "." not in text}
         try:
             values = np.array([math.nan if cell in usual else float(cell) for cell in self.cells])  # type: ignore[arg-type]
         except ValueError:
             return None
         text = "\n".join(filter(None, self.cells))
-        if "_" in text or ("." in text and not self.point_is_decimal(text)):  # "20_24" is no 2024
+        if "_" in text or ("." in text and not self.point_is_decimal(text)):  # "20_24" is not 2024
             return None
         return self.without_na(values)
 
     def truths(self) -> np.ndarray | None:
-        """The values, if all are truths: True, 1, is 1 and False, 0, is 0, in any case of letters."""
+        """Return the values if all are booleans (True or 1, False or 0, in any case), else None."""
         spelled = {cell: category(cell) for cell in self.counts if not self.missing(cell)}
         values = {cell: TRUTHS.get(text.lower(), math.nan) for cell, text in spelled.items()}
         if math.nan in values.values() or TRUTH.isdisjoint(spelled.values()):
@@ -118,13 +119,13 @@ class TextColumn:
         return self.listed(values)
 
     def point_is_decimal(self, text: str) -> bool:
-        """Whether the points in the text of the cells are decimal points, and cannot mark off thousands."""
+        """Return True if the points in the joined cells are decimal points, and cannot be thousands separators."""
         mark = self.format.decimal or ("." if POINT.search(text) else self.elsewhere())
         return mark == "."
 
     @cached_property
     def parted(self) -> tuple[dict[str, Number], list[str]]:
-        """Of its different cells those that are numbers, and those that are neither numbers nor missing."""
+        """The distinct cells, split into numbers and texts that are neither numbers nor missing."""
         numbers = {}
         others = []
         for cell in self.counts:
@@ -138,11 +139,11 @@ class TextColumn:
         return numbers, others
 
     def listed(self, values: dict[str, float]) -> np.ndarray:
-        """(N,) the values of its cells, NaN of those that have none."""
+        """Return the values (N,) of the cells, with NaN for cells without one."""
         return np.array([values.get(cell, math.nan) for cell in self.cells])  # type: ignore[arg-type]
 
     def without_na(self, values: np.ndarray) -> np.ndarray:
-        """The values, NaN where they are a number that `na` says is none, as -9999 may be."""
+        """Return the values with NaN for numbers that `na` declares missing, such as -9999."""
         marks = [
             found.value(self.format.decimal or ".")
             for text in self.format.na
@@ -153,7 +154,7 @@ class TextColumn:
         return values
 
     def mark(self) -> str:
-        """The decimal mark: the one that some cell shows, or else the rest of the table does."""
+        """Return the decimal mark shown by some cell, or else by the rest of the table."""
         numbers, _ = self.parted
         shown = {found.marks: cell for cell, found in numbers.items() if len(found.marks) == 1}
         if len(shown) == 2:
@@ -165,24 +166,24 @@ class TextColumn:
         mark = self.elsewhere() if doubtful else "."
         if mark is not None:
             return mark
-        # A point is a decimal one, as everywhere in computing. But where semicolons separate, commas often are; and
-        # what has no point may be what is less than a thousand.
+        # By default a point is a decimal point. But files with semicolons often use decimal commas, and if all numbers
+        # without a point are below 1000, the points may separate thousands.
         whole = [abs(found.value(".")) for found in numbers.values() if not found.marked]
         thousands = self.format.separator == ";" or (whole and max(whole) < 1000)
         if not thousands and not any("," in cell for cell in doubtful):
             return "."
-        got = f"{self.share(doubtful)} as {doubtful[0]!r}"
+        got = f"{self.share(doubtful)} like {doubtful[0]!r}"
         raise self.refused("numbers that can be read in one way only", got, self.hint_decimal)
 
     def decided(self) -> str | None:
-        """The decimal mark that its numbers are read with; None where none of them has one."""
+        """Return the decimal mark used to read the numbers, or None if none of them has a mark."""
         if self.plain is not None:
             return "." if any("." in cell for cell in self.cells if cell) else None
         marked = any(found.marked for found in self.parted[0].values())
         return (self.format.decimal or self.mark()) if marked else None
 
     def shown(self) -> set[str]:
-        """The decimal marks that the cells show, if they are numbers."""
+        """Return the decimal marks shown by the cells, if they are numbers."""
         if self.declared:
             return set()
         if self.plain is not None:
@@ -191,7 +192,7 @@ class TextColumn:
         return {mark for mark in marks if len(mark) == 1 and self.mostly_numbers}
 
     def unit(self) -> str | None:
-        """What is written beside its numbers, "" where nothing is; None where none but 0 tells."""
+        """Return the unit next to the numbers, "" for none, or None if only zeros could show it."""
         if self.plain is not None:
             return "" if np.nan_to_num(self.plain).any() else None
         for cell in self.counts:
@@ -201,7 +202,7 @@ class TextColumn:
         return None
 
     def check_units(self) -> None:
-        """ValueError where there is more than one unit, a percentage beside a plain number, or two kinds of minus."""
+        """Raise BadFile for mixed units, percentages among plain numbers, or two kinds of minus sign."""
         numbers, _ = self.parted
         units: dict[str, str] = {}
         for cell, found in numbers.items():
@@ -210,7 +211,7 @@ class TextColumn:
         shares = units.keys() & {"%", "‰"}
         if len(units.keys() - {""}) > 1 or (shares and "" in units):
             got = " and ".join(map(repr, units.values()))
-            raise self.refused("numbers of one unit", got, "Write all in one.")
+            raise self.refused("numbers of one unit", got, "Use one unit for all.")
         minus = {
             found.bracketed: cell
             for cell, found in numbers.items()
@@ -221,7 +222,7 @@ class TextColumn:
             raise self.refused("one kind of minus", got, "Write all with a minus.")
 
     def check_nearly_numbers(self) -> None:
-        """BadFile where the texts are many numbers with units behind them, or some with signs around them."""
+        """Raise BadFile if many texts are numbers followed by units, or have other signs around or in them."""
         numbers, texts = self.parted
         units = list(dict.fromkeys(map(unit_behind, texts)))
         # 12A and 12B are codes; 1.5k and 1.2M, or 12kg and 900g, are not.
@@ -230,7 +231,7 @@ class TextColumn:
         )
         words = any(len(unit or "") > 1 and not unit.isupper() for unit in units)  # type: ignore[union-attr]
         if None not in units and (len(units) == 1 or measured or words):
-            what = f"with {' or '.join(map(repr, units[:3]))} behind them"
+            what = f"followed by {' or '.join(map(repr, units[:3]))}"
         elif all(map(is_nearly_number, texts)):
             what = "with other signs around them"
         elif all(map(is_composed, texts)):
@@ -238,14 +239,14 @@ class TextColumn:
         else:
             return
         if len(numbers) + len(texts) >= CODES:
-            got = f"{self.share(texts)} {what}, as {short(texts[0])}"
-            hint = f"Write them without; if all are text, {self.hint_text}."
+            got = f"{self.share(texts)} {what}, such as {short(texts[0])}"
+            hint = f"Write plain numbers; if the column is text, {self.hint_text}."
             raise self.refused("numbers alone", got, hint)
 
     # ---------------------------------------------------------------- texts
 
     def texts(self, known: Collection[str] = ()) -> np.ndarray:
-        """The cells as `category` spells them, None where one is missing."""
+        """Return the cells as spelled by `category`, with None for missing ones."""
         gaps = {
             cell for cell in self.counts if cell not in known and self.missing(cell, self.declared)
         }
@@ -258,45 +259,46 @@ class TextColumn:
 
     @cached_property
     def codes(self) -> list[str]:
-        """The different cells, where all are codes and nobody has said that they are text; else none."""
+        """The distinct cells if all are codes in a column not declared to be text, else none."""
         if self.declared:
             return []
         first = next((cell for cell in self.cells if cell and not self.missing(cell)), "")
-        if not first.removeprefix("+").isdecimal():  # one look, of most columns
+        if not first.removeprefix("+").isdecimal():  # fast path for most columns
             return []
         cells = [cell for cell in self.counts if cell and not self.missing(cell)]
         return cells if are_codes(cells) else []
 
     def missing(self, cell: str | None, declared: bool = False) -> bool:
-        """Whether a cell says that its value is missing; of a column `declared` to be text only what `na` names."""
+        """Return True if a cell marks a missing value; in a `declared` text column only empty cells and those in `na`
+        do."""
         if not cell or cell in self.format.na:
             return True
         return not declared and is_gap(cell)
 
     def check_codes(self, codes: Collection[str], gaps: Collection[str]) -> None:
-        """ValueError where NA stands among codes of two letters: Namibia's, or nothing's?"""
+        """Raise BadFile if NA occurs among two-letter codes: it may be Namibia's code, or mark a missing value."""
         gap = next((gap for gap in gaps if gap.casefold() == "na"), "")
         alike = [
             len(code) == 2 and code.isalpha() and code.isupper() == gap.isupper() for code in codes
         ]
         if gap and alike and all(alike):
-            got = f"{gap!r}, {self.share([gap])}, among codes of two letters"
+            got = f"{gap!r}, {self.share([gap])}, among two-letter codes"
             missing = self.hint_missing(gap)
-            hint = f"If it means that the value is missing, {missing}; if it is a code, {self.hint_text}."
-            raise self.refused("texts, or what is missing", got, hint)
+            hint = f"If it marks a missing value, {missing}; if it is a code, {self.hint_text}."
+            raise self.refused("unambiguous texts", got, hint)
 
     # ---------------------------------------------------------------- what they mostly are
 
     @property
     def mostly_numbers(self) -> bool:
-        """Whether the texts among the numbers are mistakes, or stand for what is missing, and not all of them codes."""
+        """True if the texts among the numbers must be mistakes or marks of missing values, rather than codes."""
         numbers, others = self.parted
         measured = len(numbers) >= CODES and len(numbers) >= 2 * len(others)
         return measured or self.share_of_numbers >= MOSTLY
 
     @property
     def share_of_numbers(self) -> float:
-        """Of the cells that are not missing."""
+        """The share of numbers among the cells that are not missing."""
         n, others = map(self.count, self.parted)
         return n / max(n + others, 1)
 
@@ -305,14 +307,14 @@ class TextColumn:
     def no_number(self, cell: str) -> BadFile:
         at = self.cells.index(cell)
         share = self.share_of_numbers
-        most = f"as are {percent(share)} of its cells" if share else "as were learned"
+        most = f"like {percent(share)} of its cells" if share else "as in training"
         if share >= MOSTLY:
-            most = "as (nearly) all are there"
-        gap = f"; if it means that the value is missing, leave the cell empty or {self.hint_missing(cell)}"
+            most = "like (nearly) all of its cells"
+        gap = f"; if it marks a missing value, leave the cell empty or {self.hint_missing(cell)}"
         if self.counts[cell] == 1 and len(self.parted[1]) > 1:
             gap = ""
-        units = ", or leave out a row of units" if at == 0 else ""
-        hint = f"Correct it{units}{gap}; if all are text, {self.hint_text}."
+        units = ", or remove a row of units" if at == 0 else ""
+        hint = f"Correct it{units}{gap}; if the column is text, {self.hint_text}."
         where = f"row {self.rows[at]}, column {self.name!r}"
         return BadFile(self.source, f"a number in {where}, {most}", short(cell), hint)
 
@@ -320,24 +322,24 @@ class TextColumn:
         return BadFile(self.source, f"{expected} in column {self.name!r}", got, hint)
 
     def share(self, cells: Collection[str]) -> str:
-        """How many of the cells these are."""
+        """Return the share of the cells that are one of these, in words."""
         return f"{percent(self.count(cells) / len(self.cells))} of its cells"
 
-    # What the user can do: in a file it is said to the reader, elsewhere done to the cells.
+    # Remedies: an argument of the reader for a file, a change of the data otherwise
 
     @property
     def hint_decimal(self) -> str:
         in_file = 'Name the decimal mark: decimal="." or ",", --decimal.'
-        return in_file if self.written else "Make them numbers."
+        return in_file if self.written else "Convert them to numbers."
 
     @property
     def hint_text(self) -> str:
-        in_file = f"say text=[{self.name!r}], --text={self.name!r}"
+        in_file = f"pass text=[{self.name!r}] or --text={self.name!r}"
         return in_file if self.written else 'make the column a "category"'
 
     def hint_missing(self, cell: str | None) -> str:
-        in_file = f"say na=[{short(cell)}], --na={short(cell)}"
-        return in_file if self.written else "make it None"
+        in_file = f"pass na=[{short(cell)}] or --na={short(cell)}"
+        return in_file if self.written else "replace it with None"
 
 
 def percent(share: float) -> str:

@@ -1,4 +1,4 @@
-"""Text files: unpacked and decoded, and known to be text of lines that fit into memory before anybody reads them."""
+"""Text files: unpack, decode, and check that a file is text with lines that fit in memory, before it is read."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from typing import IO
 from nanoae.data.dataset import UNPACK_LIMIT, BadFile
 from nanoae.data.regular_file import opened, unpacked
 
-CHUNK = 1 << 20  # bytes looked at together
-LONGEST_LINE = 1 << 24  # characters: no table is so wide, but a few bytes of .gz may unpack to more
+CHUNK = 1 << 20  # bytes checked together
+LONGEST_LINE = 1 << 24  # characters: no table is wider, but a few bytes of .gz may unpack to more
 BOMS = (  # byte-order marks; UTF-32's begins with UTF-16's
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# How zip (and so .xlsx), bzip2, xz, zstd and the old .xls begin
+# First bytes of zip (and so .xlsx), bzip2, xz, zstd and the old .xls
 PACKED = (b"PK\3\4", b"BZh", b"\xfd7zXZ", b"(\xb5/\xfd", b"\xd0\xcf\x11\xe0")
-UNPACK = "Unpack it; of a spreadsheet, save the table as CSV."
-REMEDY = "Name its encoding, encoding=, --encoding, as cp1252; or save it as UTF-8."
+UNPACK = "Unpack it; for a spreadsheet, save the table as CSV."
+REMEDY = "Name its encoding (encoding=, --encoding), such as cp1252; or save it as UTF-8."
 
 
 @contextmanager
@@ -35,10 +35,10 @@ def open_text(
     limit: int = UNPACK_LIMIT,
     remedy: str = REMEDY,
 ) -> Iterator[io.TextIOWrapper]:
-    """The file as text, with its line ends as they are; a .gz, whatever its name, unpacked.
+    """Open a file as text with unchanged line endings. A gzip file is unpacked, whatever its name.
 
-    encoding    None: UTF-16 or 32 by their byte-order marks, else UTF-8
-    remedy      what to do with a file in another one
+    encoding    None: UTF-16 or UTF-32 if there is a byte-order mark, else UTF-8
+    remedy      hint for a file in another encoding
     """
     with opened(path, kind) as file:
         content, packed = unpacked(file)
@@ -60,7 +60,7 @@ def check(
     most: float,
     remedy: str,
 ) -> None:
-    """BadFile for what is not in this encoding, by its line, and for what is no text of lines, or `most` bytes."""
+    """Raise BadFile, with the line, for content in another encoding, for binary data, and beyond `most` bytes."""
     content.seek(0)
     decoder = codecs.getincrementaldecoder(encoding)()
     size = 0

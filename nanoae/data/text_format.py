@@ -1,4 +1,4 @@
-"""TextFormat: how a table is written as text, where that is said and not left to the reader to find."""
+"""TextFormat: how a table is written as text, as far as the user specifies it."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from typing import Any
 
 from nanoae.spelling import did_you_mean
 
-# Words for separators that are hard to type
+# Names of separators that are hard to type
 SEPARATORS = {"tab": "\t", "\\t": "\t", "blank": " ", "space": " "}
 
 
 @dataclass(frozen=True)
 class TextFormat:
-    """What the user says of a text table; what is None the reader finds, or refuses where it cannot tell.
+    """The user's description of a text table. The reader detects what is None, or raises if it is ambiguous.
 
-    separator   between the cells of a row: one character; " " or "blank" for blanks in any number, "tab" for a tab
-    decimal     the decimal mark of all its numbers: "." or ",". Found by what can be read in one way only, as 1.5 or
-                1.234,5, in their column or else in the others. Without any, 1.234 has a decimal point; it is refused
-                where semicolons separate, or numbers below 1000 stand beside it without one, as 1,234 always is
-    na          texts that mean that a value is missing, besides those that always do
-    text        names of columns that are text, whatever is in them; what is missing there is empty, or one of `na`
-    ignore      names of columns that are left out
-    header      whether the first row names the columns
-    encoding    of the characters, as Python names it
+    separator   between the cells of a row: one character; " " or "blank" for any number of blanks, "tab" for a tab
+    decimal     decimal mark of all numbers: "." or ",". Detected from unambiguous numbers, such as 1.5 or 1.234,5, in
+                the same column or else in the others. Without any, 1.234 has a decimal point, but is refused if the
+                separator is a semicolon, or if the column's numbers without a point are all below 1000; 1,234 is
+                always refused
+    na          texts that mark missing values, in addition to the usual ones
+    text        names of columns that are text, whatever they hold; missing there are empty cells and those in `na`
+    ignore      names of columns to leave out
+    header      whether the first row holds column names
+    encoding    character encoding, by its Python name
     """
 
     separator: str | None = None
@@ -47,25 +48,25 @@ class TextFormat:
             object.__setattr__(self, "separator", mark)
             if len(mark) != 1 or mark in '"\n\r' or mark.isalnum():
                 raise ValueError(
-                    f'separator: expected one character, as ";", "tab" or "blank", got {mark!r}.'
+                    f'separator: expected one character, such as ";", "tab" or "blank", got {mark!r}.'
                 )
         if self.decimal not in (None, ".", ","):
             raise ValueError(f'decimal: expected "." or ",", got {self.decimal!r}.')
         if self.header not in (None, True, False):
             raise ValueError(
-                f"header: expected True, False or None (found by the reader), got {self.header!r}."
+                f"header: expected True, False or None (detected), got {self.header!r}."
             )
         if self.encoding is not None:
             try:
                 codecs.lookup(self.encoding)
             except LookupError as error:
                 raise ValueError(
-                    f"encoding: expected one that Python knows, as cp1252, got {self.encoding!r}."
+                    f"encoding: expected an encoding known to Python, such as cp1252, got {self.encoding!r}."
                 ) from error
 
     @classmethod
     def of(cls, given: dict[str, Any], who: str) -> TextFormat:
-        """With these arguments of a function; TypeError for one that it does not take."""
+        """Return the format given by a function's keyword arguments. Raise TypeError for an unknown one."""
         known = [field.name for field in fields(cls)]
         for name in given.keys() - set(known):
             raise TypeError(

@@ -1,4 +1,4 @@
-"""Text tables: .csv, .tsv and .txt files, .gz or not, as rows of cells under the names of their columns."""
+"""Text tables: .csv, .tsv and .txt files, optionally with .gz, as rows of cells under column names."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from nanoae.data.text_format import TextFormat
 from nanoae.spelling import did_you_mean, short
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
-# The most lines, and characters of them, by which separator and header are found
+# Most lines, and most characters, used to detect separator and header
 LOOK, LOOK_AT_MOST = 100, 1 << 18
-MOST_COLUMNS = 200_000  # each has a name, and is looked at by itself
-BLOCK = 2048  # cells read together: what a processor has at hand
-# the line in which a spreadsheet says how the rest is separated
+MOST_COLUMNS = 200_000  # each has a name and is processed separately
+BLOCK = 2048  # cells read together, which fit in a CPU cache
+# A first line in which a spreadsheet names the separator
 EXCEL = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
-# Lines of a table that is drawn, as |---|:-:| and +===+, or written as LaTeX, HTML, ARFF or JSON
+# Lines of a drawn table, such as |---|:-:| and +===+, or of LaTeX, HTML, ARFF or JSON
 DRAWN = re.compile(
     r"(?=.*[-=─].*[-=─|+])[-=─|+:,;\s]+|.*\\\\(?:\s*\\\w+)*\s*"
     r"|\s*(?:\\begin|<(?:!doctype|\?xml|html|table)|@relation|[\[{]\s*[\"\[{]).*",
@@ -36,11 +36,11 @@ DRAWN = re.compile(
 )
 COMMENT = re.compile(
     r"#+ *(?![ ,;|\t])"
-)  # what NumPy puts before a header; "#" alone may be the name of a column
+)  # NumPy's prefix of a header; "#" alone may be a column name
 
 
 def suffix_of(path: Path) -> str:
-    """.csv, or .csv.gz, in small letters."""
+    """Return the suffix in lower case: .csv, or .csv.gz."""
     packed = path.suffix.lower() == ".gz"
     last = path.suffixes[-2:] if packed else path.suffixes[-1:]
     return "".join(last).lower()
@@ -55,7 +55,7 @@ def open_table(path: Path, written: TextFormat, limit: int = UNPACK_LIMIT) -> It
 class TextTable:
     """An open text table.
 
-    names   of its columns; "1", "2", ... where its first row does not name them (`named`)
+    names   column names; "1", "2", ... if the first row does not hold them (`named`)
     """
 
     def __init__(self, path: Path, text: io.TextIOWrapper, written: TextFormat):
@@ -69,18 +69,18 @@ class TextTable:
         first = [cell.strip() for cell in rows[0]] if rows else []
         self.width = len(first)
         if self.width > MOST_COLUMNS:
-            hint = "Text is slow for arrays of this size: numpy.save makes a .npy file of one."
+            hint = "Text is slow for arrays of this size: use numpy.save to write a .npy file."
             raise BadFile(path, f"a text table of at most {MOST_COLUMNS} columns", self.width, hint)
         self.named = self._is_named(first, rows[1:])
-        # Names that are numbers, as 0 and 1, may be values, too, and so may those that the user says are names.
+        # Column names that are numbers, or that only the user declared to be names, may also occur as values.
         said = written.header or not self.named or all(map(is_number, first))
         self._header_row = None if said else rows[0]
-        counted = "Unnamed: {}" if self.named else "{}"  # as pandas calls it, counted from 0
+        counted = "Unnamed: {}" if self.named else "{}"  # pandas' names, counted from 0
         self.names = [
             (self.named and cell) or counted.format(i)
             for i, cell in enumerate(first, not self.named)
         ]
-        # Of bars around the rows, or separators at their ends: columns of nothing, the last first.
+        # Empty columns, from bars around the rows or separators at their ends; the last one first
         empty = [not any(map(str.strip, column)) for column in zip(*rows, strict=False)]
         self._empty = [i for i in reversed(range(len(empty))) if empty[i] and self.width > 1]
         for i in self._empty:
@@ -91,11 +91,14 @@ class TextTable:
                 hint = did_you_mean(name, self.names)
                 raise BadFile(path, f"a column named {name!r}", self.names, hint)
 
-    # ---------------------------------------------------------------- what it looks like
+    # ---------------------------------------------------------------- format
 
     def _look(self) -> list[str]:
-        """The first lines of the table. Before it there may be comments, the last of which may be its header, and a
-        line "sep=;": _skip so many lines are not read again, _header is."""
+        """Return the first lines of the table.
+
+        It may be preceded by comments, the last of which may be its header, and by a line "sep=;". Later reads skip the
+        first _skip lines and start with _header.
+        """
         lines: list[str] = []
         for line in islice(self.text, LOOK):
             lines.append(line)
@@ -117,7 +120,7 @@ class TextTable:
         lines = self._header + lines[self._skip :]
         drawn = next(filter(DRAWN.fullmatch, lines[:2]), None)
         if drawn is not None:
-            hint = "Save the table as CSV; of one that is drawn, remove such lines."
+            hint = "Save the table as CSV, or remove the drawn lines."
             raise BadFile(self.path, "lines of cells", short(drawn.strip()), hint)
         return lines
 
@@ -126,8 +129,8 @@ class TextTable:
         if found is None:
             got = f"{short(lines[-1].strip())}, which may be either"
             hint = (
-                "Name what separates the columns: separator=, --separator; for a single column, "
-                "a character that it does not contain, as |."
+                "Name the separator of the columns: separator=, --separator; for a single column, "
+                "a character that it does not contain, such as |."
             )
             raise BadFile(self.path, "lines of one number, or of several cells", got, hint)
         return found
@@ -138,21 +141,21 @@ class TextTable:
         named = is_header(first, body)
         shown = short(", ".join(first))
         if named is None:
-            hint = "Settle it with header=True or False, --header yes or no."
+            hint = "Decide with header=True or False (--header yes or no)."
             got = f"{shown}, which may be either"
             raise BadFile(self.path, "a first row of names, or of values", got, hint)
         if named and len(first) <= 2 and all(map(is_number, first)):
             warnings.warn(
-                f"{self.path}: taking the first row, {shown}, for names of columns. If it holds values: "
-                "header=False, --header no",
+                f"{self.path}: taking the first row, {shown}, as column names. If it holds values, pass "
+                "header=False or --header no",
                 stacklevel=5,
             )
         return named
 
-    # ---------------------------------------------------------------- what is in it
+    # ---------------------------------------------------------------- content
 
     def blocks(self) -> Iterator[tuple[array, list[tuple[str, ...]]]]:
-        """(the lines of some rows in the file, their cells by column), from the first row below the header."""
+        """Yield (line numbers, cells by column) for blocks of rows below the header."""
         self.text.seek(0)
         lines = chain(self._header, islice(self.text, self._skip, None))
         reader = split(lines, self.separator)
@@ -173,24 +176,24 @@ class TextTable:
             yield numbers, self._columns(numbers, rows)
 
     def _is_row(self, row: list[str]) -> bool:
-        """Whether it is no empty line."""
+        """Return True unless the line is empty."""
         if len(row) == 1:
             return self.width == 1 or bool(row[0].strip())
         return len(row) > 1
 
     def _columns(self, numbers: array, rows: list[list[str]]) -> list[tuple[str, ...]]:
-        """The cells of these rows by column; BadFile for a row that is too short or too long."""
+        """Return the cells of these rows by column. Raise BadFile for a row that is too short or too long."""
         for number, row in zip(numbers, rows, strict=True):
             if len(row) != self.width:
                 hint = ""
                 if self.width == 1:
-                    hint = "Remove what stands above the names of the columns."
+                    hint = "Remove lines above the column names."
                 elif self.named and len(row) == self.width + 1:
-                    hint = "If the first column holds names of rows, it needs a name, too."
+                    hint = "If the first column holds row names, name it as well."
                 raise BadFile(self.path, f"{self.width} cells in row {number}", len(row), hint)
             if row == self._header_row:
                 got = f"the same again in row {number}"
-                raise BadFile(self.path, "one row of names", got, "Remove it.")
+                raise BadFile(self.path, "one row of column names", got, "Remove it.")
         columns = list(zip(*rows, strict=True))
         for i in self._empty:
             if any(map(str.strip, columns.pop(i))):
@@ -199,7 +202,7 @@ class TextTable:
         return columns
 
     def parts(self, cells: float = math.inf) -> Iterator[tuple[list[list[str]], array]]:
-        """All of it, about so many cells at a time: (those of each column, the lines of the rows in the file)."""
+        """Yield (cells of each column, line numbers) for the whole table, in parts of about `cells` cells."""
         columns: list[list[str]] = [[] for _ in self.names]
         rows = array("q")
         for numbers, block in self.blocks():

@@ -1,4 +1,4 @@
-"""Dates and times, and what else is neither numbers nor categories: how it is known, and what makes numbers of it."""
+"""Dates, times and other values that are neither numbers nor categories: detect them, and suggest a conversion."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-# The names of types for dates and times begin like this, in all libraries.
+# Prefixes of the type names for dates and times in all libraries
 TIMES = ("date", "time", "duration", "period")
 TIME_TYPES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 CLOCK = r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?[AaPp][Mm])?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?"
@@ -18,14 +18,14 @@ DAY = (
     rf"|(?:19|20)\d\d[01]\d[0-3]\d|(?:\d{{1,2}}[-. ]+)?{MONTH}[-. ]+(?:\d{{1,2}},? +)?(?:\d{{4}}|\d\d)"
 )
 WRITTEN = re.compile(rf"(?:{DAY})(?:[T ] ?{CLOCK})?|{CLOCK}", re.IGNORECASE)
-KINDS = (  # by how a type's name begins, in any case of letters: what it is
+KINDS = (  # prefix of the type's name, ignoring case -> kind
     ("timedelta|duration", "duration"),
     ("period", "period"),
     ("datetime|timestamp", "instant"),
     ("date", "day"),
     ("time", "clock"),
 )
-PARTS = {  # by library and kind: numbers that can be made of {x}
+PARTS = {  # by library and kind: numbers to extract from {x}
     "pandas": {
         "instant": "{x}.dt.hour or ({x} - pandas.Timestamp('2000'{zone})).dt.total_seconds()",
         "period": "{x}.dt.year or {x}.dt.month",
@@ -67,10 +67,10 @@ def no_number(
     name: Any = None,
     kind: str | None = None,
 ) -> ValueError:
-    """The error for dates or times in the column `name` of a library's frame, or in an array, library="numpy".
+    """Return the error for dates or times in column `name` of a library's frame, or in an array (library="numpy").
 
-    got     their type, or what they are in words
-    kind    the name of their type, where `got` does not begin with it
+    got     their type, or a description
+    kind    the name of their type, if `got` does not begin with it
     """
     kind = next(what for pattern, what in KINDS if re.match(pattern, kind or got, re.IGNORECASE))
     zone = ", tz='UTC'" if "," in got else ""
@@ -80,17 +80,21 @@ def no_number(
         expected = f"numbers or text in column {name!r}, got"
         hint += f"; or leave the column out: {LEFT_OUT.get(library, 'X.drop(columns=[{name!r}])').format(name=name)}"
     return ValueError(
-        f"{who}: expected {expected} {got}. Make numbers of what counts in these dates or times, such as {hint}."
+        f"{who}: expected {expected} {got}. Convert these dates or times to numbers, such as {hint}."
     )
 
 
 def not_real(who: str, got: str, where: str = "") -> ValueError:
-    """The error for complex numbers. where: " in column 'c'", if it is known."""
+    """Return the error for complex numbers.
+
+    where   " in column 'c'", if known
+    """
     return ValueError(
         f"{who}: Complex data not supported: expected real numbers{where}, got {got}."
     )
 
 
 def is_written(text: str) -> bool:
-    """Whether a text is a date or a time: 2024-01-31, 31.1.2024 12:00, 2024-01-31T12:00:00Z, Jan 31, 2024, 12:00."""
+    """Return True if a text is a date or a time: 2024-01-31, 31.1.2024 12:00, 2024-01-31T12:00:00Z, Jan 31, 2024,
+    12:00."""
     return WRITTEN.fullmatch(text) is not None
