@@ -502,7 +502,7 @@ def test_saving_is_atomic(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
-    """The bytes of a sound model, and a path to write bad ones to."""
+    """The bytes of a valid model, and a path to write bad ones to."""
     path = tmp_path_factory.mktemp("models") / "model.npz"
     fitted("tied").save(path)
     return path.read_bytes(), path.with_name("bad.npz")

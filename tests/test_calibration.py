@@ -87,7 +87,7 @@ def test_a_quantile_for_new_rows(n, rate):
 @pytest.mark.parametrize("rule", [Quantile(0.99), PeaksOverThreshold(0.01)], ids=repr)
 def test_too_few_rows_for_the_rate_are_told(rule):
     scores = np.random.default_rng(0).chisquare(5, size=20)
-    with pytest.warns(UserWarning, match="expected 99 rows or more .* got 20"):
+    with pytest.warns(UserWarning, match="expected at least 99 rows .* got 20"):
         assert rule.fit(scores) > scores.max()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -198,7 +198,7 @@ def test_too_few_rows_for_the_rate_of_false_discoveries_are_told():
     new = np.zeros((62, 3))
     new[:2] = 1e3
     with pytest.warns(
-        UserWarning, match="2 of 62 rows score above all 20 that .* expected 309 or more"
+        UserWarning, match="2 of 62 rows score above all 20 calibration rows.* expected 309 or more"
     ):
         assert (found.predict(new, false_discovery_rate=0.1) == 1).all()
     with warnings.catch_warnings():
@@ -208,7 +208,7 @@ def test_too_few_rows_for_the_rate_of_false_discoveries_are_told():
 
 
 def test_a_holdout_of_one_row_is_refused():
-    with pytest.raises(ValueError, match="expected holdout to keep 2 rows or more"):
+    with pytest.raises(ValueError, match="expected holdout to leave at least 2 rows"):
         small(holdout=0.05).fit(np.random.default_rng(0).normal(size=(20, 3)))
 
 
@@ -269,7 +269,7 @@ def test_detect_keeps_its_rate_and_says_where_rows_are_few(tables, capsys):
     assert flags()[:200].mean() < 0.15 and "warning" not in capsys.readouterr().err
     assert main(tables) == 0
     assert flags()[:200].mean() < 0.03
-    assert "warning: threshold: expected 99 rows or more" in capsys.readouterr().err
+    assert "warning: threshold: expected at least 99 rows" in capsys.readouterr().err
 
 
 def test_detect_by_false_discoveries(tables, capsys):

@@ -246,7 +246,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(stopped):
 def test_nothing_is_taken_from_damaged_files(stopped):
     for path in stopped.iterdir():
         path.write_bytes(path.read_bytes()[:-50])
-    with pytest.raises(ValueError, match=r"expected a sound .npz file"):
+    with pytest.raises(ValueError, match=r"expected a valid .npz file"):
         AE(**DENSE).fit(X, checkpoint_dir=stopped, resume=True)
 
 

@@ -504,7 +504,7 @@ def test_pca_models_work_too(run):
     [
         (("evaluate", "model", "--data", "digits"), "expected X of shape (N, 6), got (360, 64)"),
         (("evaluate", "modle", "--data", "table.csv"), "modle: No such file or directory"),
-        (("evaluate", "table.csv", "--data", "table.csv"), "expected a sound nanoae model"),
+        (("evaluate", "table.csv", "--data", "table.csv"), "expected a valid nanoae model"),
         (("evaluate", "model", "--data", "table.csv", "--backend", "tpu"), "got 'tpu'"),
         (
             ("encode", "model", "--data", "table.csv", "--out", "codes.txt"),
@@ -611,7 +611,7 @@ def bad_files(folder):
         (("--data", "one.csv"), "N >= 2 examples"),
         (("--data", "two.csv"), "at least 2 rows to learn from"),
         (("--data", "empty.csv"), "expected rows of cells, got none"),
-        (("--data", "cut.npz"), "expected a sound .npz file"),
+        (("--data", "cut.npz"), "expected a valid .npz file"),
         (("--data", "pickle.npz"), "got pickled objects"),
         (("--data", "text.npy"), "of real numbers, got dtype <U1"),
         (("--data", "mnist", "--data-dir", "."), "expected an IDX file"),

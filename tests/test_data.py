@@ -106,8 +106,8 @@ def test_idx_gives_what_is_in_the_file(tmp_path, dtype, pack):
         "cut": (idx(X)[:-1], r"expected 120 bytes of numbers, shape \(10, 4, 3\), got fewer"),
         "trailing": (idx(X) + b"!", "expected 120 bytes of numbers, .* got more"),
         "gzip trailing": (gzip.compress(idx(X) + b"!"), "expected 120 bytes .* got more"),
-        "gzip cut": (gzip.compress(idx(X))[:-9], "expected a sound IDX file"),
-        "gzip garbage": (gzip.compress(idx(X)) + b"garbage", "expected a sound IDX file"),
+        "gzip cut": (gzip.compress(idx(X))[:-9], "expected a valid IDX file"),
+        "gzip garbage": (gzip.compress(idx(X)) + b"garbage", "expected a valid IDX file"),
         "no examples": (idx(X[:0]), "expected 1 to .* bytes"),
         "size lies": (idx(X, (2**31, 1, 1)), "expected 2147483648 bytes .* got fewer"),
         "gzip size lies": (
@@ -241,14 +241,14 @@ F8 = np.ones((10, 2))
             npy(F8, (2**40, 2)),
             r"b.npy of \d+ bytes for float64 .*, got 288",
         ),
-        "npy not": ("b.npy", b"hello", "expected a sound .npy file"),
+        "npy not": ("b.npy", b"hello", "expected a valid .npy file"),
         "npy flat": ("b.npy", npy(np.ones(9)), r"expected x of shape \(N, ...\) .* got \(9,\)"),
         "npy one": ("b.npy", npy(np.ones((1, 9))), r"N >= 2"),
         "npy text": ("b.npy", npy(np.full((9, 2), "a")), "real numbers, got dtype <U1"),
         "npy complex": ("b.npy", npy(F8 + 0j), "real numbers, got dtype complex128"),
         "npy narrow": ("b.npy", npy(np.ones((9, 0))), "b.npy: expected"),
-        "npz not": ("b.npz", b"hello", "expected a sound .npz file"),
-        "npz cut": ("b.npz", npz(X=F8)[:-30], "expected a sound .npz file"),
+        "npz not": ("b.npz", b"hello", "expected a valid .npz file"),
+        "npz cut": ("b.npz", npz(X=F8)[:-30], "expected a valid .npz file"),
         "npz keys": (
             "b.npz",
             npz(a=F8, c=F8),
@@ -394,7 +394,7 @@ def test_images_refused(tmp_path):
         "6.png": (tmp_path / "0.png").read_bytes()[:-30],
     }.items():
         write(tmp_path / name, content)
-        with pytest.raises(BadFile, match=rf"{name}: expected a sound image \(PNG, .*\), got"):
+        with pytest.raises(BadFile, match=rf"{name}: expected a valid image \(PNG, .*\), got"):
             load_data(tmp_path)
         (tmp_path / name).unlink()
 

@@ -235,7 +235,7 @@ WRONG = {
     "one row": (lambda: write("normal.csv", customers(1, 0, gaps=0)), "at least 2 rows"),
     "no text": (
         lambda: Path("normal.csv").write_bytes(b"\xff\xfe\x00"),
-        "expected a sound CSV table",
+        "expected a valid CSV table",
     ),
 }
 

@@ -273,7 +273,7 @@ def test_a_file_cut_short_is_named(tmp_path, suffix):
     fill(tmp_path, RNG.integers(0, 256, (3, 40, 40), np.uint8), suffix)
     whole = (tmp_path / f"1{suffix}").read_bytes()
     (tmp_path / f"1{suffix}").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(BadFile, match=rf"1{suffix}: expected a sound image \(PNG, .*\), got"):
+    with pytest.raises(BadFile, match=rf"1{suffix}: expected a valid image \(PNG, .*\), got"):
         load_data(tmp_path)
 
 

@@ -58,7 +58,7 @@ def test_numbers_and_labels_in_every_spelling(spelling, tmp_path, in_parts):
             '"1.234,5"',
             "a number with the decimal mark '.' in row 302, column 'p', got '1.234,5'",
         ),
-        ("x", "a number in row 302, column 'p', got 'x'"),
+        ("x", "a number in row 302, column 'p', like .nearly. all of its cells, got 'x'"),
         ("", "a number in row 302, column 'p', got ''"),
         ("5%", "expected column 'p' in the unit that was learned, none, got %"),
         ("1e300", "a number up to .* in row 302, column 'p', got '1e300'"),

@@ -86,7 +86,7 @@ def test_there_is_a_file_of_each_kind():
     ("name", "words"),
     [
         ("model.onnx", "expected a nanoae model (.npz, or .safetensors), got an ONNX graph."),
-        ("model.pkl", "expected a sound nanoae model (.npz, or .safetensors), got"),
+        ("model.pkl", "expected a valid nanoae model (.npz, or .safetensors), got"),
     ],
 )
 def test_what_is_no_model_is_told_as_that(name, words, tmp_path):

@@ -138,7 +138,7 @@ def test_nothing_is_learned_of_rows_without_a_score(scores):
     rows[5] = 1e3
     with pytest.raises(
         ValueError,
-        match="expected rows to learn from that have scores, got NaN or infinity for row 5",
+        match="expected training rows with finite scores, got NaN or infinity for row 5",
     ):
         nanoae.AnomalyDetector(
             Undefined(4, (16,), epochs=1), scores, scaling="none", random_state=0

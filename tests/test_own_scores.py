@@ -159,7 +159,8 @@ def test_what_a_file_could_not_keep_is_refused(fit, tmp_path):
     score = own(nanoae.Score, fit=fit, score=lambda self, model, Z: np.abs(Z).max(axis=1))
     detector = nanoae.AnomalyDetector(SMALL, score(), random_state=0).fit(X)
     with pytest.raises(
-        ValueError, match=r"Own: expected what fit learns in arrays .* end in '_'.*got 'usual"
+        ValueError,
+        match=r"Own: expected fit to store what it learns in numeric arrays .* end in '_'.*got 'usual",
     ):
         detector.save(tmp_path / "model.npz")
     assert not list(tmp_path.iterdir())
@@ -170,12 +171,12 @@ def test_what_a_file_could_not_keep_is_refused(fit, tmp_path):
     [
         (
             lambda Z: ["a"] * len(Z),
-            r"Own\.score: expected shape \(\d+,\), a number for each row, got .* of <U1",
+            r"Own\.score: expected shape \(\d+,\), a number per row, got .* of <U1",
         ),
         (lambda Z: 1j * Z[:, 0], r"Own\.score: expected .* of complex64"),
         (
             lambda Z: np.full(len(Z), np.inf),
-            "expected rows to learn from that have scores, got NaN or infinity",
+            "expected training rows with finite scores, got NaN or infinity",
         ),
     ],
 )

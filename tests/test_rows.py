@@ -203,7 +203,7 @@ def test_what_is_no_column_of_numbers_is_told(parquet, tmp_path):
     with pytest.raises(ValueError, match=r"at most 1000 bytes when unpacked, got"):
         nanoae.load_data(parquet, limit=1000)
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 and nothing")
-    with pytest.raises(ValueError, match=r"bad.parquet: expected a sound Parquet or Arrow file"):
+    with pytest.raises(ValueError, match=r"bad.parquet: expected a valid Parquet or Arrow file"):
         nanoae.load_data(tmp_path / "bad.parquet")
 
 

@@ -83,7 +83,7 @@ def test_a_damaged_file_is_told(cut, tmp_path):
     path = tmp_path / "model.safetensors"
     fitted("dense").export(path)
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(ValueError, match=r"expected a sound \.safetensors file"):
+    with pytest.raises(ValueError, match=r"expected a valid \.safetensors file"):
         nanoae.load(path)
 
 

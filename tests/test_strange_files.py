@@ -462,7 +462,7 @@ def test_notes_of_a_stranger(models, tmp_path, command, notes, monkeypatch, caps
     code, told = run(tmp_path, COMMANDS[command], monkeypatch, capsys)
     unused = command == "detect" and "ignore" not in notes
     assert code == (0 if unused else 2), told
-    assert unused or (".npz: expected a sound nanoae model" in told and told.count("\n") == 1)
+    assert unused or (".npz: expected a valid nanoae model" in told and told.count("\n") == 1)
 
 
 @pytest.mark.parametrize(

@@ -357,7 +357,7 @@ def test_quoted_cells_may_hold_anything(file):
         ("", "expected rows of cells, got none"),
         ("a,b\n", "expected rows of cells, got none"),
         ("\n\n", "expected rows of cells, got none"),
-        (b"a,b\n\xff\xfe,2\n", "expected a sound CSV table in UTF-8"),
+        (b"a,b\n\xff\xfe,2\n", "expected a valid CSV table in UTF-8"),
         ('a,b\n1,"2\n3,4\n', "expected"),
     ],
 )  # fmt: skip

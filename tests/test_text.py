@@ -458,13 +458,13 @@ BAD_FILES = {
         b"\tSip tea.\n",
         "expected a keyword, a tab and a line in line 1",
     ),
-    "Latin-1": ("café".encode("latin-1"), "expected a sound text file in UTF-8"),
+    "Latin-1": ("café".encode("latin-1"), "expected a valid text file in UTF-8"),
     "UTF-16 without a mark": ("tea".encode("utf-16-le"), "got NUL characters. Save it as UTF-8"),
     "no end of a line": (
         b"a" * (1 << 24) + b"bc",
         "expected lines of at most 16,777,216 characters",
     ),
-    "an image": (b"\x89PNG\r\n\x1a\n\x00\x00", "expected a sound text file in UTF-8"),
+    "an image": (b"\x89PNG\r\n\x1a\n\x00\x00", "expected a valid text file in UTF-8"),
 }
 
 

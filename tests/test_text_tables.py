@@ -321,7 +321,7 @@ def test_what_a_data_frame_writes_is_what_it_holds(tmp_path):
         (gzip.compress(b"1" * (1 << 25)), "lines of at most 16,777,216 characters"),
         (
             gzip.compress(PLAIN.encode())[:-9],
-            "expected a sound CSV table, got Compressed file ended",
+            "expected a valid CSV table, got Compressed file ended",
         ),
         ("a,b\n1,2\n3,1e300\n", "a number up to 3.4e\\+38 in row 3, column 'b', got '1e300'"),
     ],

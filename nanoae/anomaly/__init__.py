@@ -1,1 +1,1 @@
-"""Anomaly detection: learn what normal rows are like, and score new ones by how far they are from that."""
+"""Anomaly detection: learn what normal rows look like, and score new rows by how much they deviate."""

@@ -1,4 +1,4 @@
-"""ClusterLabelDetector: anomalies from a few labels, by clusters of codes: rows are cheap, labels are dear."""
+"""ClusterLabelDetector: find anomalies with few labels by clustering codes. Rows are cheap, labels are expensive."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from nanoae.data.frame import framed
 from nanoae.data.kmeans import k_means
 from nanoae.data.labels import one_column
 
-PASSES = 30  # of k-means, at most: later ones move hardly a row
-TINY = 1e-30  # keeps squared distances of 0 out of quotients
-BLOCK_ROWS = 4096  # rows whose distances to all centres are held at a time
+PASSES = 30  # most passes of k-means: later ones hardly change anything
+TINY = 1e-30  # avoids division by squared distances of 0
+BLOCK_ROWS = 4096  # rows whose distances to all centres are in memory at a time
 
 
 @estimator
 class ClusterLabelDetector(Estimator):
-    """Finds the abnormal rows with labels for a few of them, which it chooses itself.
+    """Finds abnormal rows with labels for a few rows, which it selects itself.
 
-    >>> detector = ClusterLabelDetector(random_state=0).fit(X)  # without labels: codes, and small clusters of them
+    >>> detector = ClusterLabelDetector(random_state=0).fit(X)  # no labels yet: codes, and small clusters of them
     >>> for n in (40, 20, 20, 20):
-    ...     rows = detector.query(n)                            # the rows of X whose labels would tell the most
+    ...     rows = detector.query(n)                            # the rows of X with the most informative labels
     ...     detector.label(rows, [is_abnormal(X[row]) for row in rows])
-    >>> detector.predict(X)                                     # -1 where abnormal, else 1
+    >>> detector.predict(X)                                     # -1 for abnormal rows, else 1
 
-    A label is its cluster's, and spreads: without one, a cluster is as abnormal as its neighbours are on average, the
-    nearer the more (the harmonic function of Zhu, Ghahramani & Lafferty 2003, on the graph of the centres). So abnormal
-    is what lies near a labelled anomaly, along the data. As long as no anomaly is labelled, nothing is abnormal.
+    A label applies to its cluster and spreads: a cluster without one is as abnormal as its neighbours on average,
+    weighted by proximity (the harmonic function of Zhu, Ghahramani & Lafferty 2003, on the graph of the centres). So
+    rows connected to a labelled anomaly along the data are abnormal. Until an anomaly is labelled, nothing is.
 
-    Any number of threads may use a fitted one at once; `fit` wants it alone (`Estimator`).
+    Any number of threads may use a fitted detector at once; `fit` needs exclusive use (`Estimator`).
 
-    After fit: autoencoder_, labels_ (N,) the rows' clusters, representatives_ (K,) the row in the middle of each,
+    After fit: autoencoder_, labels_ (N,) the rows' clusters, representatives_ (K,) the central row of each cluster,
     given_ {row: 0 or 1} the labels so far, abnormality_ (K,) in [0, 1], n_features_in_.
     """
 
@@ -54,32 +54,34 @@ class ClusterLabelDetector(Estimator):
         Fact("_spread", "spread", float),
         Fact("_seed", "seed", (int, None), None),
     )
-    offset_ = -0.5  # of the decision function: nearer to the anomalies than to the rest
+    offset_ = -0.5  # below it a row is closer to the anomalies than to the rest
 
     autoencoder: Any = parameter(
         None,
         Kind(),
-        "what makes the codes, trained anew: an Autoencoder, or another estimator with fit and transform; None: a "
-        "denoising Autoencoder with codes of 32 numbers or fewer",
+        "computes the codes and is trained anew: an Autoencoder, or another estimator with fit and transform; None: a "
+        "denoising Autoencoder with codes of up to 32 numbers",
     )
     _: KW_ONLY
     n_clusters: int = parameter(
         500,
         Whole(),
-        "of the codes, at most as many as rows. Small ones: each should hold one kind of row",
+        "number of clusters of codes, at most one per row. Small clusters hold one kind of row each",
     )
-    n_neighbors: int = parameter(10, Whole(), "of a cluster in the graph")
+    n_neighbors: int = parameter(10, Whole(), "neighbours of a cluster in the graph")
     random_state: Any = parameter(None, Seed(), "random seed")
 
     @resumable
     @transactional
     def fit(self, X, y=None):
-        """Learn codes and clusters of X (N, D), and forget all labels. `y` is ignored."""
+        """Learn codes and clusters of X (N, D), and discard all labels. `y` is ignored."""
         self.check_parameters()
         X = np.asarray(self.check_table(X, reset=True, wide=True))
         seed = self.entropy()
         drawn = int(np.random.SeedSequence().generate_state(1)[0])
-        self._seed = drawn if seed is None else seed  # of `query`, which asks the same each time
+        self._seed = (
+            drawn if seed is None else seed
+        )  # used by `query`, whose answer must not change
         self.autoencoder_ = self._new_autoencoder(X, seed)
         checkpoints = self.open_checkpoints
         settings = {} if checkpoints is None else {"checkpoint_dir": checkpoints}
@@ -118,7 +120,7 @@ class ClusterLabelDetector(Estimator):
                 f"ClusterLabelDetector: expected autoencoder=Autoencoder(...) or None, got {self.autoencoder!r}."
             )
         params = self.autoencoder.get_params(deep=False)
-        if params.get("random_state", 0) is None:  # it leaves the seed to this detector
+        if params.get("random_state", 0) is None:  # this detector sets the seed
             params["random_state"] = seed
         return type(self.autoencoder)(**params)
 
@@ -129,11 +131,11 @@ class ClusterLabelDetector(Estimator):
     # ---------------------------------------------------------------- labels
 
     def query(self, n: int = 10) -> np.ndarray:
-        """The n rows of fit's X (their numbers) whose labels would tell the most, none in a cluster that has one.
+        """Return the n rows of fit's X (row numbers) with the most informative labels, all in clusters without a label.
 
-        At first one in each part of the data. Then, until an anomaly is known, those farthest from all that is
-        labelled; from there on those about as far from a labelled anomaly as from a labelled normal row, no two of them
-        neighbours if there are others. The answer is the same until `label` is called.
+        The first rows cover all parts of the data. Until an anomaly is known, those farthest from all labelled rows
+        follow; after that, those about as far from a labelled anomaly as from a labelled normal row, avoiding
+        neighbours of one another. The answer is the same until `label` is called.
         """
         self.check_fitted()
         known, value = self._known()
@@ -141,8 +143,8 @@ class ClusterLabelDetector(Estimator):
         free = np.setdiff1d(clusters, known)
         if not isinstance(n, (int, np.integer)) or not 1 <= n <= len(free):
             raise ValueError(
-                f"ClusterLabelDetector: expected n from 1 to {len(free)}, the clusters without a label, got {n!r}. "
-                "A larger n_clusters gives more to choose from."
+                f"ClusterLabelDetector: expected n from 1 to {len(free)}, the number of clusters without a label, got "
+                f"{n!r}. Increase n_clusters for more."
             )
         if len(known) == 0:
             parts = k_means(self._ops, self._centers, n, self._seed)
@@ -168,7 +170,7 @@ class ClusterLabelDetector(Estimator):
         return self.representatives_[wanted[:n]]
 
     def label(self, rows, y) -> ClusterLabelDetector:
-        """Tell what rows of fit's X (their numbers) are: 1 or True where abnormal, 0 or False where not."""
+        """Set the labels of rows of fit's X (row numbers): 1 or True for abnormal rows, 0 or False for normal ones."""
         self.check_fitted()
         rows = np.atleast_1d(rows)
         y = np.atleast_1d(one_column(y))
@@ -176,7 +178,7 @@ class ClusterLabelDetector(Estimator):
         are_numbers = rows.ndim == 1 and rows.dtype.kind in "iu"
         if not are_numbers or not np.isin(rows, np.arange(n)).all():
             raise ValueError(
-                f"ClusterLabelDetector: expected rows, numbers from 0 to {n - 1}, got {rows}."
+                f"ClusterLabelDetector: expected row numbers from 0 to {n - 1}, got {rows}."
             )
         if rows.shape != y.shape or not np.isin(y, (0, 1)).all():
             raise ValueError(
@@ -188,7 +190,7 @@ class ClusterLabelDetector(Estimator):
         return self
 
     def _known(self) -> tuple[np.ndarray, np.ndarray]:
-        """The clusters with labels (k,), and the share (k,) of these that say abnormal."""
+        """Return the clusters with labels (k,), and the share (k,) of these labels that are 1."""
         rows = np.array(list(self.given_), int)
         y = np.array(list(self.given_.values()), float)
         known, of = np.unique(self.labels_[rows], return_inverse=True)
@@ -196,13 +198,13 @@ class ClusterLabelDetector(Estimator):
         return known, share
 
     def _spread_labels(self) -> np.ndarray:
-        """f (K,): at a known cluster its label, elsewhere f_i = Σ_j W_ij f_j / Σ_j W_ij, a linear system."""
+        """Return f (K,): the label of a labelled cluster, elsewhere the solution of f_i = Σ_j W_ij f_j / Σ_j W_ij."""
         known, value = self._known()
         W = self._graph(self._squared_distances())
         f = np.zeros(len(W))
         f[known] = value
         free = np.setdiff1d(np.arange(len(W)), known)
-        # (D - W) f = 0 in the free rows; the little on the diagonal is for parts of the graph without any label: 0.
+        # (D - W) f = 0 in the free rows; the small diagonal term gives f = 0 in components without any label.
         D = np.diag(W.sum(axis=1) + 1e-9)
         system = (D - W)[np.ix_(free, free)]
         from_known = W[np.ix_(free, known)] @ value
@@ -210,16 +212,16 @@ class ClusterLabelDetector(Estimator):
         return f.clip(0, 1)
 
     def _squared_distances(self) -> np.ndarray:
-        """Between the centres, (K, K) on the host."""
+        """Return the squared distances between the centres, (K, K) on the host."""
         there = self._ops.squared_distances(self._centers, self._centers)
         d = self._ops.to_numpy(there).astype(np.float64)
         np.fill_diagonal(d, 0)
         return d
 
     def _graph(self, d: np.ndarray) -> np.ndarray:
-        """W (K, K): W_ij = exp(-2 d²_ij / (s_i s_j)) where j is one of the n_neighbors nearest of i, or i of j, else 0.
+        """Return W (K, K): W_ij = exp(-2 d²_ij / (s_i s_j)) if i or j is among the other's n_neighbors nearest, else 0.
 
-        s_i, the distance to the last of them, is large where centres are far apart (Zelnik-Manor & Perona 2004).
+        s_i is the distance of i to the last of them: large where centres are far apart (Zelnik-Manor & Perona 2004).
         """
         k = max(min(self.as_built.n_neighbors, len(d) - 1), 1)
         not_itself = np.diag(np.full(len(d), np.inf))
@@ -235,7 +237,7 @@ class ClusterLabelDetector(Estimator):
 
     @framed
     def transform(self, X) -> np.ndarray:
-        """The codes (N, K) of X (N, D)."""
+        """Return the codes (N, K) of X (N, D)."""
         self.check_fitted()
         X = self.check_table(X, wide=True)
         return np.asarray(self.autoencoder_.transform(X))
@@ -245,10 +247,11 @@ class ClusterLabelDetector(Estimator):
         return self._centers.shape[1]
 
     def score_samples(self, X) -> np.ndarray:
-        """Minus the abnormality (N,) of rows X (N, D), in [-1, 0]: the lower, the more abnormal.
+        """Return minus the abnormality (N,) of rows X (N, D), in [-1, 0]: lower is more abnormal.
 
-        Σ_k p_k f_k of the clusters' abnormalities f, p = softmax(-4 d²_k / s), d²_k the squared distance of the row's
-        code to centre k and s the mean of the training rows' to their own.
+        The abnormality is Σ_k p_k f_k over the clusters' abnormalities f, p = softmax(-4 d²_k / s), with d²_k the
+        squared distance of the row's code to centre k and s the mean squared distance of training rows to their own
+        centres.
         """
         self.check_fitted()
         ops = self._ops
@@ -264,18 +267,18 @@ class ClusterLabelDetector(Estimator):
         return -np.concatenate(scores).astype(np.float64)
 
     def decision_function(self, X) -> np.ndarray:
-        """score_samples(X) - offset_, (N,): negative where abnormal."""
+        """Return score_samples(X) - offset_, (N,): negative for abnormal rows."""
         return self.score_samples(X) - self.offset_
 
     def predict(self, X) -> np.ndarray:
-        """-1 where abnormal, else 1, (N,)."""
-        return np.where(self.decision_function(X) >= 0, 1, -1)  # so that NaN is abnormal
+        """Return (N,): -1 for abnormal rows, else 1."""
+        return np.where(self.decision_function(X) >= 0, 1, -1)  # NaN counts as abnormal
 
     # ---------------------------------------------------------------- keeping
 
     def save(self, path) -> None:
-        """Write the detector, labels included, to `path` (.npz with JSON inside, no pickle). What `nanoae.load` gives
-        queries, learns labels and predicts on as this one would."""
+        """Write the detector with its labels to `path` (.npz with JSON inside, no pickle). After `nanoae.load` it
+        queries, takes labels and predicts like the original."""
         self.check_fitted()
         save_model(self, path)
 
@@ -301,10 +304,10 @@ class ClusterLabelDetector(Estimator):
         self.representatives_ = arrays.take("representatives_", (len(centers),), WHOLE)
         self.labels_ = arrays.take("labels_", (None,), WHOLE)
         if not np.isin(self.labels_, np.arange(len(centers))).all():
-            raise ValueError(f"expected labels_ of {len(centers)} clusters, got others.")
+            raise ValueError(f"expected labels_ from {len(centers)} clusters, got others.")
         rows = np.isin(list(self.given_), np.arange(len(self.labels_)))
         labels = list(self.given_.values())
         if self._spread <= 0:
             raise ValueError(f"expected a spread > 0, got {self._spread}.")
         if not rows.all() or not np.isin(labels, (0, 1)).all():
-            raise ValueError("expected given, pairs of a row and its label, 0 or 1, got others.")
+            raise ValueError("expected given, pairs of a row and its label (0 or 1), got others.")

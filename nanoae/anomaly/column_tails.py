@@ -1,4 +1,4 @@
-"""ColumnTails: how far out a row's values lie, each in its own column."""
+"""ColumnTails: how far in the tails of their columns a row's values lie."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from nanoae.data.scaling import JITTER
 
 
 class ColumnTails(FeatureScore):
-    """Σ_j -log p_j / D, p_j = min(1, 2 min(P(x <= z_j), P(x >= z_j))) in column j of the training rows: how far out the
-    values lie, each in its own column (Li et al. 2022, "ECOD"). P(...) = (1 + number of the n rows) / (n + 1).
-    What differs by a millionth of a column's scale or less is equal: it may be rounding.
+    """Σ_j -log p_j / D, p_j = min(1, 2 min(P(x <= z_j), P(x >= z_j))): how far in the tails of column j of the training
+    rows z_j lies (Li et al. 2022, "ECOD"). P(...) = (1 + number of the n rows) / (n + 1). Values that differ by at most
+    a millionth of the column's scale are equal, as it may be rounding.
 
-    A category has one term, -log P(a row's category is as rare as this one or rarer). So where all are equally rare,
-    none is unusual, and a column of a few rare ones is no more surprising than a number.
+    A category has one term, -log P(a row's category is as rare as this one or rarer). So if all categories are equally
+    rare, none is unusual, and a column of a few rare ones is no more surprising than a number.
 
-    references   of the training rows, drawn at random where there are more
+    references   most training rows to use; more are sampled at random
     """
 
     bounds: ClassVar = {"references": "[1, inf)"}
-    weight = 0.5  # it knows nothing of how columns go together
+    weight = 0.5  # it ignores relations between columns
     sorted_: np.ndarray  # (D, R): the references' values in each column
-    rarity_: np.ndarray  # (D,): of categories, see `rarity`; only of a table with some
+    rarity_: np.ndarray  # (D,): see `rarity`; only for a table with categories
 
     def __init__(self, references: int = 4000):
         self.references = references
@@ -41,7 +41,7 @@ class ColumnTails(FeatureScore):
 
     def terms(self, model, Z):
         columns = Z.reshape(len(Z), -1)
-        known = np.count_nonzero(~np.isnan(self.sorted_), axis=1)  # in each column
+        known = np.count_nonzero(~np.isnan(self.sorted_), axis=1)  # per column
         low, high = np.empty((2, *columns.shape))
         for j, (usual, n, z) in enumerate(
             zip(self.sorted_, known.tolist(), columns.T, strict=True)
@@ -62,8 +62,8 @@ class ColumnTails(FeatureScore):
 
 
 def rarity(Z: np.ndarray, blocks: tuple[int, ...]) -> np.ndarray:
-    """(D,): for each place of a category (1 + number of rows whose category is as rare as this one or rarer) / (n + 1),
-    n those of the rows Z (N, D) that have one; NaN for numbers."""
+    """Return (D,): for each column of a category in Z (1 + number of rows with a category as rare as this one or rarer)
+    / (n + 1), n the number of rows Z (N, D) with a category; NaN for numbers."""
     found = np.full(sum(blocks), np.nan)
     start = 0
     for width in blocks:

@@ -1,4 +1,4 @@
-"""Confidence: how sure a detector is to say of a row what it says, had it learned from other rows of the same kind."""
+"""Confidence: how likely a detector fitted to other rows of the same kind would agree."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from nanoae.anomaly.calibration import ROUNDING
 
 
 def probability_abnormal(scores: np.ndarray, learned: np.ndarray, abnormal: int) -> np.ndarray:
-    """How likely each of scores (N,) is called abnormal by a detector whose n rows to learn from are drawn anew.
+    """Return the probability that each of scores (N,) is called abnormal by a detector fitted to n rows drawn anew.
 
-    p = (1 + the number of learned (n,) at or below the score) / (2 + n) is the chance that a row scores lower. The row
-    is called abnormal where it is one of the `abnormal` highest of n: where more than k = n - abnormal rows are lower,
+    p = (1 + number of learned (n,) scores at or below the score) / (2 + n) is the probability that a row scores lower.
+    A row is called abnormal if it is one of the `abnormal` highest of n, so if more than k = n - abnormal rows are
+    lower:
 
         Σ_{i > k} C(n, i) pⁱ (1 - p)ⁿ⁻ⁱ
 
     (Perini, Vercruyssen & Davis 2020, "Quantifying the confidence of anomaly detectors in their example-wise
-    predictions"). A score that is NaN counts as the highest.
+    predictions"). NaN counts as the highest score.
     """
     n = len(learned)
-    highest = scores + ROUNDING * np.abs(scores)  # ties, but for rounding, are below
+    highest = scores + ROUNDING * np.abs(scores)  # ties up to rounding count as below
     counts = np.searchsorted(np.sort(learned), highest, side="right")
     below, place = np.unique(counts, return_inverse=True)
     factors = np.maximum(np.arange(n + 1), 1)

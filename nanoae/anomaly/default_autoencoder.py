@@ -1,4 +1,4 @@
-"""The autoencoder of a detector that was given none."""
+"""The default autoencoder of a detector."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.corruption import GaussianNoise
 from nanoae.training.schedules import Cosine
 
-STEPS, BATCH = (200, 1000), 128  # of its training, at least and at most
+STEPS, BATCH = (200, 1000), 128  # least and most training steps; batch size
 
 
 def default_autoencoder(rows: int) -> Autoencoder:
-    """A wide denoising autoencoder: of tanh, because ReLU's straight lines give what lies far outside back, too."""
+    """Return a wide denoising autoencoder with tanh: the piecewise linear ReLU also reconstructs rows far outside."""
     return Autoencoder(
         64,
         (256,),
@@ -25,7 +25,6 @@ def default_autoencoder(rows: int) -> Autoencoder:
 
 
 def epochs(rows: int) -> int:
-    """Passes over so many rows, in which it takes about a step for every second one: few rows are soon learned by
-    heart."""
+    """Return the epochs that give about one step per two rows, within STEPS: few rows are soon memorised."""
     steps = min(max(rows / 2, STEPS[0]), STEPS[1])
     return max(1, round(steps / math.ceil(rows / BATCH)))

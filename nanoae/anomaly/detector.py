@@ -1,4 +1,4 @@
-"""AnomalyDetector: scikit-learn's outlier contract around any autoencoder, with PyOD's names beside it."""
+"""AnomalyDetector: scikit-learn's outlier interface around any autoencoder, with PyOD's attribute names."""
 
 from __future__ import annotations
 
@@ -38,31 +38,31 @@ from nanoae.survey import sample
 
 @estimator
 class AnomalyDetector(Estimator):
-    """Learns what normal rows are like, and scores new ones by how far they are from that.
+    """Learns what normal rows look like, and scores new rows by how much they deviate.
 
-    One score of one autoencoder is the row's score as it is. Several are made comparable first: each becomes the number
-    of standard deviations that it is above the usual (`Standing`); the root of their mean square is the row's score.
+    A single score of a single autoencoder is used directly. Several are first put on one scale, the number of standard
+    deviations above the usual score (`Standing`); a row's score is the root of their weighted mean square.
 
-    False alarms: the rows are dealt into 5 folds (10 of up to 100 rows); the autoencoders of a fold learn from the rows
-    of the others, and score its own, as new ones. A new row's score is the mean over the folds; that of a row learned
-    from is by the autoencoders that did not see it, in `predict` and `score_samples`, too. Of more than 5,000 rows a
-    fifth, 20,000 at most, is held out of one training instead. So of new normal rows a share of `contamination` is
-    called abnormal at most, in the mean over training sets; one detector of n rows is off by a standard deviation of
-    sqrt(share · (1 - share) / n) (`calibration.py`, with the papers). Where n is below 1 / contamination - 1, no score
-    seen is so rare: a warning says so, and the threshold lies beyond them all, by extreme value theory.
+    False alarms: the rows are split into 5 folds (10 for up to 100 rows). Each fold's autoencoders train on the other
+    folds and score the fold's own rows as new rows. A new row's score is the mean over the folds; a training row is
+    scored only by autoencoders that did not see it, also in `predict` and `score_samples`. With more than 5,000 rows, a
+    fifth of them, at most 20,000, is held out of a single training instead. So on average over training sets at most a
+    share `contamination` of new normal rows is called abnormal; for one detector fitted to n rows the standard
+    deviation of this share is sqrt(share · (1 - share) / n) (`calibration.py`, with the papers). If n < 1 /
+    contamination - 1, the threshold is extrapolated beyond all scores by extreme value theory, with a warning.
 
-    X may be a data frame, or a Table of `read_table`, with columns of text: these are categories, which are learned by
-    their cross-entropy (TableEncoder, Mixed). A column of them counts like one of numbers in each score of the default,
-    however many or rare they are. Its columns may come in any order.
+    X may be a data frame, or a Table from `read_table`, with text columns. These are categories, learned with
+    cross-entropy (TableEncoder, Mixed). By default each counts like one number in all scores, whatever the number and
+    frequency of its values. The columns may come in any order.
 
-    X may be a large file (`Rows`): the autoencoders learn from all its rows, what is learned beside them, scalers,
-    scores and deviations, is of a random sample of rows, whose shares are within about 1 % of those of all (`sample`).
+    X may be a large file (`Rows`): the autoencoders train on all its rows; scalers, scores and deviations use a random
+    sample, accurate to about 1 % (`sample`).
 
-    Any number of threads may use a fitted one at once; `fit` wants it alone (`Estimator`).
+    Any number of threads may use a fitted detector at once; `fit` needs exclusive use (`Estimator`).
 
-    After fit: members_ (scaler, autoencoder and scores of each, fold by fold; of ensemble_), offset_ (decision_function
-    = score_samples - offset_), and in PyOD's words decision_scores_ of the rows given to fit, threshold_ (= -offset_)
-    and labels_ (1: abnormal).
+    After fit: members_ (scaler, autoencoder and scores of each, fold by fold; those of ensemble_), offset_
+    (decision_function = score_samples - offset_), and PyOD's decision_scores_ of the rows given to fit, threshold_ (=
+    -offset_) and labels_ (1: abnormal).
     """
 
     _kind: ClassVar[str | None] = "outlier_detector"
@@ -77,23 +77,25 @@ class AnomalyDetector(Estimator):
     scores: Any = parameter(
         ("joint", "reconstruction", "tails"),
         OneOrMore(Name(kinds.SCORES, kinds.Score, "a Score")),
-        "how abnormal a row is: by how far its code and the code's error are from the nearest ones (joint), the code "
-        "alone (codes), the tails of the columns, ..., the ELBO of a VariationalAutoencoder",
+        "measures of abnormality: the distance of a row's code and its error from the nearest ones (joint), of the "
+        "code alone (codes), the tails of the columns, ..., the ELBO of a VariationalAutoencoder",
     )
     _: KW_ONLY
     scaling: Any = parameter(
         "standard",
         OneOrMore(Name(scalers.SCALERS, scalers.Scaler, "a Scaler")),
-        "of the columns, in which a network sees them; of a list an autoencoder for each",
+        "scaling of the columns for the network; with a list, one autoencoder for each",
     )
-    members: int = parameter(1, Whole(), "autoencoders of each kind, each from a seed of its own")
+    members: int = parameter(
+        1, Whole(), "number of autoencoders of each kind, with different seeds"
+    )
     missing: str = parameter(
         "error",
         Name(("error", "mask")),
-        "mask: NaN marks a missing value, which is left out of everything",
+        "mask: NaN marks a missing value, which is ignored everywhere",
     )
     contamination: float = parameter(
-        0.1, Number("(0, 0.5]"), "the share of the training rows to call abnormal"
+        0.1, Number("(0, 0.5]"), "share of the training rows to call abnormal"
     )
     threshold: Any = parameter(
         None,
@@ -102,13 +104,13 @@ class AnomalyDetector(Estimator):
             {kind.__name__: kind for kind in (Quantile, MAD, PeaksOverThreshold)},
             "Quantile(0.99)",
         ),
-        "None: by contamination; or a Threshold (Quantile, MAD, PeaksOverThreshold), which then decides",
+        "None: set by contamination; or a Threshold (Quantile, MAD, PeaksOverThreshold), which overrides it",
     )
     holdout: float = parameter(
         0.0,
         Number("[0, 1)"),
-        "0: thresholds and p-values come from cross-fitting. Or the share of the rows that nothing but the scores' "
-        "distribution is learned from, and one training on the others",
+        "0: thresholds and p-values come from cross-fitting. Otherwise the share of rows held out of a single "
+        "training, from which only the distribution of scores is learned",
     )
     random_state: Any = parameter(None, Seed(), "random seed")
 
@@ -117,10 +119,10 @@ class AnomalyDetector(Estimator):
     @resumable
     @transactional
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Learn what is normal from X (N, D), or (N, C, H, W) where the autoencoder takes images. `y` is ignored.
+        """Learn what is normal from X (N, D), or (N, C, H, W) if the autoencoder takes images. `y` is ignored.
 
-        sample_weight   whole numbers (N,): each row stands so often in X, as thresholds and p-values count rows; one of
-                        weight 0 is not there, but has its score
+        sample_weight   whole numbers (N,): how often each row counts, for training, thresholds and p-values; a row of
+                        weight 0 is not used but gets a score
         """
         self.check_parameters()
         rule = self._rule()
@@ -137,7 +139,7 @@ class AnomalyDetector(Estimator):
         nothing = empty(X)
         if nothing[rows].any():
             rows = np.arange(len(X))[rows]
-            rows = rows[~nothing[rows]]  # nothing is to be learned of the others
+            rows = rows[~nothing[rows]]  # the others hold no values to learn from
             self._tell_of_empty(X)
         given = X
         order = content_order(X[rows])
@@ -168,10 +170,10 @@ class AnomalyDetector(Estimator):
         self.threshold_ = threshold
         self.offset_ = -threshold
         normal = self.decision_scores_ <= threshold
-        self.labels_ = (~normal).astype(int)  # so that NaN is abnormal
+        self.labels_ = (~normal).astype(int)  # NaN counts as abnormal
 
     def _new_members(self, seed: np.random.SeedSequence, rows: list[int]) -> list[Member]:
-        """Those of each fold, which are to learn from so many rows."""
+        """Build the members of each fold, which will learn from the given numbers of rows."""
         kinds_of = [
             (scaling, self._default_autoencoder(n) if model is None else model)
             for n in rows
@@ -198,7 +200,7 @@ class AnomalyDetector(Estimator):
         return bool(self.as_built.missing == "mask")
 
     def _rows(self, X: Any, reset: bool = False, sample_weight: Any = None) -> np.ndarray:
-        """X (N, ...) float64, a table with text encoded."""
+        """Return X (N, ...) as float64, with text columns encoded."""
         encoder = self.encoder_
         if encoder is None or (isinstance(X, Rows) and X.encoder is encoder):
             Z = self.check_table(X, reset=reset, dtype=np.float64, sample_weight=sample_weight)
@@ -228,7 +230,7 @@ class AnomalyDetector(Estimator):
 
     @framed
     def transform(self, X: Any) -> np.ndarray:
-        """The codes (N, K) of X, those of all autoencoders side by side."""
+        """Return the codes (N, K) of X, those of all autoencoders side by side."""
         X = self._check_X(X)
         codes = [member.model.transform(member.scaled(X)) for member in self.members_]
         return np.hstack(codes)
@@ -238,8 +240,8 @@ class AnomalyDetector(Estimator):
         return sum(member.model.code_size_ for member in self.members_)
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """(N,), higher is more normal: minus the anomaly score. A row of gaps alone, of which nothing is known, has
-        none: NaN, a warning, and it counts as abnormal."""
+        """Return (N,) minus the anomaly score: higher is more normal. A row of only missing values has the score NaN,
+        with a warning, and counts as abnormal."""
         X = self._check_X(X)
         self._tell_of_empty(X)
         return -self.ensemble_.score(X)
@@ -254,48 +256,49 @@ class AnomalyDetector(Estimator):
             )
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """score_samples(X) - offset_: below 0 is abnormal."""
+        """Return score_samples(X) - offset_, (N,): negative for abnormal rows."""
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: Any, *, false_discovery_rate: float | None = None) -> np.ndarray:
-        """(N,): -1 for abnormal rows, +1 for normal ones.
+        """Return (N,): -1 for abnormal rows, +1 for normal ones.
 
-        false_discovery_rate   None: each row by itself, at offset_. Or a number in (0, 1): all rows of X at once, so
-                               that of those called abnormal such a share is normal, in the mean (Benjamini & Hochberg
-                               1995 on `p_values`). It has to have M rows tested > N / (rate · abnormal rows) or so
+        false_discovery_rate   None: each row is judged separately by offset_. A number in (0, 1): all rows of X are
+                               judged together, so that on average at most this share of the rows called abnormal is
+                               normal (Benjamini & Hochberg 1995 on `p_values`). This needs about
+                               M > N / (rate · abnormal rows) calibration rows
         """
         return np.where(self.is_abnormal(X, false_discovery_rate), -1, 1)
 
     def is_abnormal(self, X: Any, false_discovery_rate: float | None = None) -> np.ndarray:
-        """(N,) bool: the rows of X that `predict` calls abnormal."""
+        """Return (N,) bool: the rows that `predict` calls abnormal."""
         if false_discovery_rate is None:
-            return ~(self.score_samples(X) >= self.offset_)  # so that NaN is abnormal
+            return ~(self.score_samples(X) >= self.offset_)  # NaN counts as abnormal
         return benjamini_hochberg(self.p_values(X), false_discovery_rate, len(self.tested_scores_))
 
     def fit_predict(self, X: Any, y: Any = None) -> np.ndarray:
-        """fit(X), then predict(X)."""
+        """Return fit(X).predict(X)."""
         found: np.ndarray = self.fit(X).predict(X)
         return found
 
     def p_values(self, X: Any) -> np.ndarray:
-        """(N,), in (0, 1]: the share of normal rows expected to score as high as each row of X or higher.
+        """Return (N,) in (0, 1]: for each row the share of normal rows expected to score at least as high.
 
-        (1 + those of the M rows tested that do) / (M + 1), so 1 / (M + 1) at least: conformal p-values (Bates et al.
-        2023). Of normal rows at most a share p gets p or less, in the mean over training sets; that of one detector is
-        off by a standard deviation of sqrt(p (1 - p) / M).
+        p = (1 + number of the M calibration rows that do) / (M + 1), at least 1 / (M + 1): conformal p-values (Bates et
+        al. 2023). On average over training sets, at most a share p of normal rows gets a value <= p; for one detector
+        the standard deviation of this share is sqrt(p (1 - p) / M).
         """
         return self.calibration_.exceeded(-self.score_samples(X))
 
     def explain(self, X: Any) -> np.ndarray:
-        """Each feature's share of the anomaly score -score_samples(X), of X's shape, with the sign of its deviation:
-        positive where the feature is larger than the autoencoders expect. The shares' absolute values of a row add up
-        to its score. A category's is positive. What is missing has none."""
+        """Return each feature's share of the anomaly score -score_samples(X), of X's shape, positive if the feature is
+        larger than the autoencoders expect and negative if it is smaller. Absolute values of a row sum to its score.
+        Shares of categories are positive, those of missing values 0."""
         rows = np.asarray(self._check_X(X))
         signed = self.ensemble_.shares(rows)
         return signed if self.encoder_ is None else self.encoder_.per_column(signed)
 
     def explanation(self, X: Any) -> Explanation:
-        """`explain` in the units of the table: observed, expected, how unusual, and the shares of the score."""
+        """Return `explain` in the units of the table, with observed and expected values, and how unusual they are."""
         rows = np.asarray(self._check_X(X))
         numbered = [f"column {j}" for j in range(self.n_features_in_)]
         names = list(getattr(self, "feature_names_in_", numbered))
@@ -308,7 +311,7 @@ class AnomalyDetector(Estimator):
             member.model.check_weights()
 
     def save(self, path: Any) -> None:
-        """Write the model to `path` (.npz with JSON inside, no pickle); `nanoae.load` opens it on any backend."""
+        """Write the detector to `path` (.npz with JSON inside, no pickle); `nanoae.load` opens it on any backend."""
         self.check_fitted()
         save_model(self, path)
 
@@ -339,7 +342,7 @@ class AnomalyDetector(Estimator):
         calibration = kind(arrays.take("tested_scores", (None,)))
         self._calibrate(calibration, promised(header, "threshold", float))
         shape = self.members_[0].model.input_shape_
-        self.ensemble_.score(np.zeros((1, *shape)))  # an error where parts do not fit together
+        self.ensemble_.score(np.zeros((1, *shape)))  # raises if the parts do not fit together
 
 
 def _listed(value: Any) -> list[Any]:

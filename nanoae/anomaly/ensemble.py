@@ -1,4 +1,4 @@
-"""Ensemble: the autoencoders of all folds, and how their scores of a row become one."""
+"""Ensemble: the autoencoders of all folds, and the combination of their scores."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from nanoae.training.checkpoint import Checkpoints
 
 
 class Ensemble:
-    """members, those of a fold side by side; standings, one for each score of a fold's members, common to all folds;
-    seen, the rows that were learned from (None: there is one fold); deviation (...), how far each feature of a normal
-    row usually is from its reconstructions."""
+    """members, fold by fold; standings, one per score of a fold's members, shared by all folds; seen, the training rows
+    (None for a single fold); deviation (...), how far each feature of a normal row usually is from its reconstruction.
+    """
 
     standings: list[Standing | Surprise]
     seen: SeenRows | None
@@ -34,8 +34,8 @@ class Ensemble:
     def fit(
         self, X: np.ndarray, folds: np.ndarray, checkpoints: Checkpoints | None = None
     ) -> np.ndarray:
-        """Each fold's members learn from the rows of X (N, ...) that are not kept out of it, of a single one from two
-        of it; the scores (N,) of X, those of rows that were kept out by members that never saw them."""
+        """Train each fold's members on the rows of X (N, ...) outside the fold (a single row is used twice). Return the
+        scores (N,) of X, those of held-out rows by members that never saw them."""
         verbose = any(getattr(member.model, "verbose", False) for member in self.members)
         for fold in progress(range(self.n_folds), label="folds", show=verbose):
             learned = X[folds != fold]
@@ -59,9 +59,9 @@ class Ensemble:
         if undefined.any():
             rows = np.argsort(folds, kind="stable")[-len(undefined) :]  # in the order of raw
             raise ValueError(
-                f"AnomalyDetector: expected rows to learn from that have scores, got NaN or infinity for row "
-                f"{rows[undefined].min()} ({undefined.sum()} such rows). Values are too large, or the score is not "
-                "defined there: remove them."
+                f"AnomalyDetector: expected training rows with finite scores, got NaN or infinity for row "
+                f"{rows[undefined].min()} ({undefined.sum()} such rows). Their values are too large, or the score is "
+                "undefined there: remove them."
             )
         self.standings = [Standing().fit(each) for each in raw]
         tested = sample(tested)
@@ -76,14 +76,14 @@ class Ensemble:
         return self.members[fold * size : (fold + 1) * size]
 
     def raw(self, fold: int, X: np.ndarray) -> np.ndarray:
-        """(S, N): each score of each member of that fold; NaN of a row of gaps alone, of which nothing is known."""
+        """Return (S, N): each score of each member of the fold; NaN for rows of only missing values."""
         found = np.concatenate([member.raw(X) for member in self.of_fold(fold)])
         found[:, empty(X)] = np.nan
         return found
 
     def parts(self, X: np.ndarray) -> np.ndarray:
-        """(F, S, N): what each score has in its fold's score of each row, a root of a mean of powers, or the one score
-        as it is."""
+        """Return (F, S, N): the contribution of each score to its fold's score, the root of a weighted mean of powers;
+        a single score is returned unchanged."""
         raw = np.array([self.raw(fold, X) for fold in range(self.n_folds)])
         if raw.shape[1] == 1:
             return raw
@@ -93,18 +93,18 @@ class Ensemble:
         power = self.standings[0].power
         scores = [score for member in self.of_fold(0) for score in member.scores]
         weight = np.array([[score.weight if power > 1 else 1.0] for score in scores])
-        parts = weight / weight.sum() * views**power  # weights are 1 in files from before
+        parts = weight / weight.sum() * views**power  # all weights are 1 in old files
         total = parts.sum(axis=1, keepdims=True)
-        return parts / total ** (1 - 1 / power)  # they add up to the root
+        return parts / total ** (1 - 1 / power)  # they sum to the root
 
     def weights(self, X: np.ndarray) -> np.ndarray:
-        """(F, N): what the folds' scores of each row count; those of a row add up to 1."""
+        """Return (F, N): the weights of the folds' scores of each row, which sum to 1."""
         if self.seen is None:
             return np.ones((1, len(X)))
         return self.seen.of_folds(X)
 
     def score(self, X: np.ndarray) -> np.ndarray:
-        """The anomaly scores (N,)."""
+        """Return the anomaly scores (N,)."""
         scores = []
         for block in by_blocks(X):
             with in_turn(block.size):
@@ -114,18 +114,18 @@ class Ensemble:
         return np.concatenate(scores)
 
     def shares(self, X: np.ndarray) -> np.ndarray:
-        """Of X's shape: each feature's share of the score, with the sign of its deviation from what is expected."""
+        """Return each feature's share of the score, of X's shape, with the sign of its deviation from the expectation."""
         shares = np.zeros(X.shape)
         weighted = self.weights(X)[:, None] * self.parts(X)
         for fold, parts in enumerate(weighted):
             of_features = np.concatenate([member.shares(X) for member in self.of_fold(fold)])
             shares += (of_features.T * parts.T).sum(axis=-1).T
-        shares[empty(X)] = 0  # of no score
+        shares[empty(X)] = 0  # these rows have no score
         away = np.nan_to_num(X - self.expected(X))
         return np.copysign(shares, away)
 
     def expected(self, X: np.ndarray) -> np.ndarray:
-        """The reconstructions of rows X (N, ...) by the autoencoders that have not seen them, on X's scale."""
+        """Return the reconstructions of rows X (N, ...) by the autoencoders that have not seen them, on X's scale."""
         found = np.zeros(X.shape)
         for fold, weight in enumerate(self.weights(X)):
             given_back = [member.expected(X) for member in self.of_fold(fold)]
@@ -155,7 +155,7 @@ class Ensemble:
         ensemble = cls(members, promised(header, "folds", int, 1))
         if not members or ensemble.n_folds < 1 or len(members) % ensemble.n_folds:
             raise ValueError(
-                f"expected as many members in each fold, got {len(members)} in {ensemble.n_folds}."
+                f"expected equally many members in each fold, got {len(members)} in {ensemble.n_folds} folds."
             )
         kind = Surprise if "usual.0" in arrays else Standing
         usual = arrays.under(kind.name)
@@ -177,14 +177,14 @@ class Ensemble:
 
 
 def unlike(X: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """The rows of X (N, ...) that are not among the others (M, ...), of equal ones the first."""
+    """Return the distinct rows of X (N, ...) that are not among `others` (M, ...)."""
     keys = np.concatenate([row_keys(others), row_keys(X)])
     _, first = np.unique(keys, return_index=True)
     return X[np.sort(first[first >= len(others)]) - len(others)]
 
 
 def empty(X: np.ndarray) -> np.ndarray:
-    """(N,) bool: the rows of X (N, ...) that hold nothing but gaps."""
+    """Return (N,) bool: the rows of X (N, ...) with only missing values."""
     found = [np.zeros(0, bool)]
     for block in by_blocks(X):
         missing = np.isnan(block).reshape(len(block), -1)

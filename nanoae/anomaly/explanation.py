@@ -11,15 +11,15 @@ from nanoae.data.encoder import TableEncoder
 
 
 class Explanation(NamedTuple):
-    """Of N rows with D columns, each array (N, D); a category is a text, "other" where the detector has none of that
-    name, and what is missing is NaN or None.
+    """Explanation of N rows with D columns as arrays (N, D). A category is a text, "other" if the detector does not
+    know it; a missing value is NaN or None.
 
-    names      of the columns
-    observed   the values as they stand in the table
-    expected   its reconstruction by the networks that have not seen the row
-    unusual    how many of the column's usual deviations, the median over normal rows / 0.6745, lie between, with the
-               sign: about a standard score. Of a category sqrt(-2 log p), p how likely the networks hold it
-    shares     of the anomaly score, as `AnomalyDetector.explain`: their absolute values add up to it
+    names      column names
+    observed   values in the table
+    expected   reconstruction by the networks that have not seen the row
+    unusual    signed deviation in units of the column's usual deviation (median over normal rows / 0.6745), about a
+               standard score. For a category sqrt(-2 log p), with p the probability given by the networks
+    shares     signed shares of the anomaly score, as in `AnomalyDetector.explain`
     """
 
     names: list[str]
@@ -29,7 +29,7 @@ class Explanation(NamedTuple):
     shares: np.ndarray
 
     def reasons(self, row: int, most: int = 3) -> list[str]:
-        """The columns with the largest shares of a row's score: "bill high (76%: 240, expected 51.3)"."""
+        """Return the columns with the largest shares of a row's score, as "bill high (76%: 240, expected 51.3)"."""
         shares = self.shares[row]
         sizes = np.abs(shares)
         parts = sizes / max(sizes.sum(), 1e-30)
@@ -55,7 +55,7 @@ def explained(
     ensemble: Ensemble,
     encoder: TableEncoder | None,
 ) -> Explanation:
-    """Of rows (N, ...) as the detector sees them."""
+    """Explain rows (N, ...) in the detector's representation."""
     n = len(rows)
     observed = rows.reshape(n, -1)
     expected = ensemble.expected(rows).reshape(n, -1)
@@ -65,7 +65,7 @@ def explained(
     unusual = (observed - expected) / usual
     if encoder is None:
         return Explanation(names, observed, expected, unusual, shares)
-    held = np.where(observed > 0, np.clip(expected, 1e-12, 1), 1)  # p of the category that is there
+    held = np.where(observed > 0, np.clip(expected, 1e-12, 1), 1)  # p of the observed category
     standing = np.sqrt(-2 * np.log(held))
     standing[:, encoder.numbers] = unusual[:, encoder.numbers]
     cells = [encoder.inverse_transform(each) for each in (observed, expected)]

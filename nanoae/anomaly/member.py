@@ -1,4 +1,4 @@
-"""Member: one autoencoder of a detector, the scaler before it and the scores after it."""
+"""Member: one autoencoder of a detector with its scaler and its scores."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from nanoae.training.checkpoint import Checkpoints
 
 @contextlib.contextmanager
 def quiet_interrupt() -> Iterator[None]:
-    """Without the warning of a training that was interrupted, whose end is "... is kept": not here.
+    """Suppress the warning of an interrupted training, which says that the model is kept: a detector does not keep it.
 
-    Ctrl-C comes to the main thread alone. In others the filters of warnings stay: they are the whole process's, and of
-    two threads that change them the second one to end would bring back the first one's.
+    Only the main thread receives Ctrl-C. Other threads leave the warning filters alone: they are global to the process,
+    so two threads that change and restore them would interfere.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -44,19 +44,19 @@ def quiet_interrupt() -> Iterator[None]:
 
 
 class Member:
-    """One autoencoder, the scaler before it and the scores after it."""
+    """One autoencoder with its scaler and its scores."""
 
     def __init__(self, scaler, model, scores, seed: np.random.SeedSequence | None = None):
         self.scaler, self.scores = copy.deepcopy((scaler, scores))
         self.model = copy.deepcopy(model)
-        self.model.set_output(transform="default")  # arrays, whatever scikit-learn is told
+        self.model.set_output(transform="default")  # arrays, whatever scikit-learn's configuration
         if "scaling" in self.model.get_params(deep=False):
-            self.model.set_params(scaling="none")  # its rows are scaled by this one's scaler
-        self.numbers: Any = ...  # the columns that the scaler is for: all, or those of numbers
+            self.model.set_params(scaling="none")  # this member's scaler scales the rows
+        self.numbers: Any = ...  # the columns to scale: all, or those of numbers
         self.seed = None if seed is None else int(seed.generate_state(1)[0])
 
     def fit(self, X: np.ndarray, checkpoints: Checkpoints | None, others: np.ndarray) -> None:
-        """Learn from the rows X; the others (M, ...) are only there for new rows to be compared with."""
+        """Train on the rows X. The others (M, ...) only serve as references for scores that compare rows."""
         fit_rows(self.scaler, X, lambda x: x[:, self.numbers])
         Z = self.scaled(X)
         settings = {} if checkpoints is None else {"checkpoint_dir": checkpoints}
@@ -66,7 +66,7 @@ class Member:
         except OutOfReach as error:
             raise self.of_its_scaling(error) from error
         if getattr(fitted, "interrupted_", False):
-            raise KeyboardInterrupt  # half of an ensemble, or of its training, is no detector
+            raise KeyboardInterrupt  # an incomplete ensemble or training is not a detector
         self.model = in_float64(fitted)
         Z = sample(Z)
         for score in self.scores:
@@ -75,17 +75,17 @@ class Member:
                 score.compare_with(self.model, self.scaled(others))
 
     def of_its_scaling(self, error: OutOfReach) -> OutOfReach:
-        """What to say where the autoencoder cannot reach the columns: it was not the user who scaled them."""
+        """Return the error for columns that the autoencoder cannot reach because of the detector's scaling."""
         if type(self.scaler) is Scaler:
             return error
         return OutOfReach(
             "AnomalyDetector",
             f"{error.finding}, which scaling={scaling_name(self.scaler)!r} makes of the columns",
-            'Use scaling="none" where they lie there as they are, or an autoencoder without these ends',
+            'Use scaling="none" if the columns are in this range already, or an autoencoder with an unbounded output',
         )
 
     def scaled(self, X: np.ndarray) -> np.ndarray:
-        """X (N, ...) as the network sees it, float32."""
+        """Return X (N, ...) as the network sees it, float32."""
         if isinstance(X, Rows):
             return X.then(self.scaled, X.shape[1:], np.float32)  # type: ignore[return-value]
         wanted = X if self.numbers is ... else X[:, self.numbers]
@@ -102,7 +102,7 @@ class Member:
         return Z
 
     def raw(self, X: np.ndarray) -> np.ndarray:
-        """Each score, (S, N); NaN where the weights are not finite, also of a score that asks no network."""
+        """Return all scores, (S, N); NaN if the weights are not finite, also for scores that do not use the network."""
         Z = self.scaled(X)
         model = ReadOnce(self.model, Z)
         found = []
@@ -110,20 +110,20 @@ class Member:
             each = np.asarray(score.score(model, Z))
             if each.shape != (len(Z),) or each.dtype.kind not in "biuf":
                 raise ValueError(
-                    f"{type(score).__name__}.score: expected shape ({len(Z)},), a number for each row, got "
+                    f"{type(score).__name__}.score: expected shape ({len(Z)},), a number per row, got "
                     f"{each.shape} of {each.dtype}."
                 )
             found.append(each)
         return np.where(self.model.network_.finite, np.array(found, np.float64), np.nan)
 
     def shares(self, X: np.ndarray) -> np.ndarray:
-        """Each feature's share of each score, (S, N, ...); those of a row add up to 1."""
-        self.model.check_weights()  # no column is to blame for theirs
+        """Return each feature's share of each score, (S, N, ...); the shares of a row sum to 1."""
+        self.model.check_weights()  # broken weights must not be attributed to a column
         Z = self.scaled(X)
         return np.array([score.shares(self.model, Z) for score in self.scores])
 
     def expected(self, X: np.ndarray) -> np.ndarray:
-        """The autoencoder's reconstructions of X (N, ...), on X's scale."""
+        """Return the autoencoder's reconstructions of X (N, ...), on X's scale."""
         reconstruction = self.model.reconstruct(self.scaled(X)).astype(np.float64)
         reconstruction[:, self.numbers] = self.scaler.inverse_transform(
             reconstruction[:, self.numbers]
@@ -131,7 +131,7 @@ class Member:
         return reconstruction
 
     def parts(self) -> dict[str, Scaler | Score]:
-        """What learns beside the autoencoder, by its name in a file."""
+        """Return the learned parts other than the autoencoder, by their names in a file."""
         scores = {f"score{i}": each for i, each in enumerate(self.scores)}
         return {"scaler": self.scaler} | scores
 
@@ -165,20 +165,20 @@ class Member:
 
 
 def kept(part: Scaler | Score) -> dict[str, np.ndarray]:
-    """What the part has learned, as a file keeps it; ValueError for what it could not."""
+    """Return the arrays that a part has learned, for a file. Raise ValueError for anything a file cannot store."""
     learned = {name: np.asarray(value) for name, value in part.learned().items()}
     for name in vars(part).keys() - set(arguments(type(part))):  # type: ignore[arg-type]
         if name not in learned or learned[name].dtype.kind not in "biuf":
             raise ValueError(
-                f"{type(part).__name__}: expected what fit learns in arrays of numbers whose names end in '_', as "
-                f"files keep those alone, got {name!r}, a {type(getattr(part, name)).__name__}."
+                f"{type(part).__name__}: expected fit to store what it learns in numeric arrays whose names end in "
+                f"'_', since files hold no others, got {name!r}, a {type(getattr(part, name)).__name__}."
             )
     return learned
 
 
 class ReadOnce:
-    """A model whose codes and reconstructions of the rows Z several scores ask for: they are made once, an
-    `Autoencoder`'s reconstructions from its codes; a subclass may have ways of its own."""
+    """A model that caches its codes and reconstructions of the rows Z, which several scores use. An `Autoencoder`'s
+    reconstructions are decoded from the codes; subclasses may reconstruct differently."""
 
     def __init__(self, model, Z: np.ndarray):
         self._model = model
@@ -205,8 +205,7 @@ class ReadOnce:
 
 
 def in_float64(model):
-    """A fitted autoencoder's copy in float64: so a row scores the same, whatever rows stand beside it in a product of
-    matrices."""
+    """Return a float64 copy of a fitted autoencoder, so that a row's score does not depend on the rest of its batch."""
     facts, arrays = model.to_file()
     exact = model.as_built.unfitted(dtype="float64")
     exact.set_output(transform="default")

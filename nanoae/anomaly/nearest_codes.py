@@ -1,4 +1,4 @@
-"""NearestCodes: how far a row's code is from those of the training rows."""
+"""NearestCodes: the distance of a row's code from those of training rows."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from nanoae.backend.blas import one_thread
 class NearestCodes(Score):
     """Σ_k |c - r_k| / K: the mean distance of the code c to the K nearest codes of training rows (Angiulli 2002).
 
-    One reference at distance 0 does not count: no training row is its own neighbour, so that training rows score as new
-    ones do. In cross-fitting the rows of all folds are references, also those that the autoencoder did not learn from.
+    One reference at distance 0 is skipped: a training row is not its own neighbour, so training rows score like new
+    ones. In cross-fitting the rows of all folds are references, including those that the autoencoder was not trained
+    on.
 
-    A category k that a share p_k of the training rows has is √p_k in its place of Z here, not 1: categories k and l lie
-    √(p_k + p_l) apart. Whole, a rare one would put its rows as far from all others as a wild number does, and these
-    rows, of which many columns have many, would hide it. How rare a category is says `ColumnTails`. One that no
-    training row has stays 1.
+    A category k with share p_k of the training rows has the value √p_k in Z, not 1, so categories k and l are √(p_k +
+    p_l) apart. With 1, a rare category would be as far from all others as an outlier among numbers, and hide outliers,
+    since many tables have many rare categories. `ColumnTails` scores their rarity. A category absent from training
+    keeps 1.
 
     k            K >= 1
-    references   of the training rows, drawn at random where there are more; of more than 4,000 only those in the
-                 nearest cells are looked at
-    whiten       how much of the covariance C of the training codes is taken out of the distance, in [0, 1]:
-                 |(c - r) W|, W = (C + ε I)^(-whiten / 2), ε a twentieth of the mean variance; 0: none of it, 1: all of
+    references   most training rows to use; more are sampled at random. Above 4,000 only the nearest cells are searched
+    whiten       how much of the covariance C of the training codes is removed from the distance, in [0, 1]:
+                 |(c - r) W|, W = (C + ε I)^(-whiten / 2), ε a twentieth of the mean variance; 0: nothing, 1: all of
                  it, as in `Mahalanobis`
     """
 
     bounds: ClassVar = {"k": "[1, inf)", "references": "[1, inf)", "whiten": "[0, 1]"}
-    weight = 2.0  # it is the one that is right on most tables
-    # (D,), what a category in each place of Z counts; only of a table with categories
+    weight = 2.0  # the best single score on most tables
+    # (D,), value of a category in each column of Z; only for a table with categories
     sizes_: np.ndarray
     whitening_: np.ndarray  # W (K, K), if any
-    references_: np.ndarray  # (R, K), where there are many cell by cell, with
-    starts_: np.ndarray  # the number of each cell's first one, and
-    centers_: np.ndarray  # the cells' centres
+    references_: np.ndarray  # (R, K), ordered by cell if there are many
+    starts_: np.ndarray  # index of each cell's first reference
+    centers_: np.ndarray  # centres of the cells
 
     def __init__(self, k: int = 3, references: int = 20_000, whiten: float = 0.0):
         self.k = k
@@ -83,8 +83,8 @@ class NearestCodes(Score):
             distance = distances_in_cells(codes, r, self.starts_, self.centers_, k + 1)
         else:
             distance = distances_to_nearest(codes, r, min(k + 1, len(r)))
-        length = np.linalg.norm(r) / len(r) ** 0.5  # of a code, the root of the mean square
-        same = 1e-5 * length  # as near as rounding brings a code to itself
+        length = np.linalg.norm(r) / len(r) ** 0.5  # root mean square length of a code
+        same = 1e-5 * length  # distance of a code from itself due to rounding
         itself = (distance[:, 0] <= same) & (distance.shape[1] > k)
         to_others = distance[:, 1:].mean(axis=1)
         to_first = distance[:, :k].mean(axis=1)
@@ -92,7 +92,7 @@ class NearestCodes(Score):
 
 
 class NearestWhitenedCodes(NearestCodes):
-    """`NearestCodes`, half whitened: between what lies far from all rows, and what lies where none of them varies."""
+    """`NearestCodes`, half whitened: weighs distance from all rows against deviation where rows hardly vary."""
 
     weight = 1.0
 
@@ -101,10 +101,10 @@ class NearestWhitenedCodes(NearestCodes):
 
 
 class NearestJointCodes(NearestCodes):
-    """`NearestCodes`, each code c with its error beside it, what the way out and back in makes of it:
-    [c, e (c - c(x̂))]. So a row is near those that are alike and as well reconstructed.
+    """`NearestCodes` of each code c together with its error after decoding and encoding again: [c, e (c - c(x̂))]. So a
+    row is close to rows that are similar and reconstructed equally well.
 
-    errors   e is such that over the training rows the errors are so many times as large as the codes' spread
+    errors   ratio of the errors' size to the spread of the codes over the training rows, which sets e
     """
 
     bounds: ClassVar = {**NearestCodes.bounds, "errors": "[0, inf)"}
@@ -121,7 +121,7 @@ class NearestJointCodes(NearestCodes):
         codes = model.transform(some)
         error = codes - model.transform(model.reconstruct(some))
         spread = np.linalg.norm(codes - codes.mean(axis=0))
-        least = 1e-3 * spread or 1.0  # of codes that all come back, or are all the same
+        least = 1e-3 * spread or 1.0  # for codes without error, or all the same
         usual = max(np.linalg.norm(error), least)
         self.factor_ = np.array(self.errors * spread / usual)
         return super().fit(model, Z)
@@ -134,7 +134,7 @@ class NearestJointCodes(NearestCodes):
 
 @one_thread()
 def whitening(codes: np.ndarray, power: float) -> np.ndarray:
-    """What codes (N, K) are multiplied with: along each of their axes (K,), variance^(-power / 2)."""
+    """Return the matrix that scales codes (N, K) along each principal axis by variance^(-power / 2)."""
     covariance = np.atleast_2d(np.cov(codes.astype(np.float64), rowvar=False))
     width = len(covariance)
     ridge = max(0.05 * np.trace(covariance) / width, 1e-12)

@@ -1,4 +1,4 @@
-"""The nearest of many references: all are looked at where they are few, else those in the nearest cells."""
+"""Nearest neighbours among references: exhaustive search if they are few, else in the nearest cells."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from nanoae.backend.blas import one_thread, openblas
 from nanoae.blocks import blocks
 from nanoae.data.kmeans import k_means
 
-HELD = 1 << 18  # distances at a time: they stay in the cache
-SPARE = 4  # candidates beyond the K nearest: rounding may mistake the last ones, and one may be the row itself
-FEW = 4000  # references that are all looked at
-CELLS = 5  # of about sqrt(R) in all, whose references are looked at
+HELD = 1 << 18  # distances computed at a time, which fit in the cache
+SPARE = 4  # candidates beyond the K nearest, in case float32 rounding swaps the last ones
+FEW = 4000  # most references for an exhaustive search
+CELLS = 5  # cells searched, of about sqrt(R)
 
 
 def into_cells(references: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(references (R, K) in the order of their cells, starts (C + 1,) of the cells in it, their centres (C, K))."""
+    """Return (references (R, K) ordered by cell, starts (C + 1,) of the cells, their centres (C, K))."""
     x = np.ascontiguousarray(references, np.float32)
     n_cells = int(len(x) ** 0.5)
     found = k_means(get_ops("numpy"), x, n_cells, seed=0, max_iter=5)
@@ -34,7 +34,7 @@ def distances_in_cells(
     centers: np.ndarray,
     k: int,
 ) -> np.ndarray:
-    """(N, k): the distances of each code to the k nearest references in the CELLS cells around its own."""
+    """Return (N, k): the distances of each code to the k nearest references in the CELLS cells around its own."""
     half = (centers * centers).sum(axis=1) / 2
     nearest = [
         np.argmin(half - codes[block] @ centers.T, axis=1)
@@ -48,9 +48,9 @@ def distances_in_cells(
         rows = np.flatnonzero(cell_of == cell)
         found[rows] = distances_to_nearest(codes[rows], references[near[cell]], k)
 
-    from concurrent.futures import ThreadPoolExecutor  # here, for `import nanoae` would pay for it
+    from concurrent.futures import ThreadPoolExecutor  # imported here to keep `import nanoae` fast
 
-    blas = openblas()  # cells side by side take the threads that a product would
+    blas = openblas()  # parallel cells use the threads that a matrix product would
     threads = blas.threads if blas else 0
     with ThreadPoolExecutor(threads or 1) as pool:
         list(pool.map(look, np.unique(cell_of)))
@@ -58,8 +58,7 @@ def distances_in_cells(
 
 
 def near_cells(starts: np.ndarray, centers: np.ndarray, k: int) -> np.ndarray:
-    """(C, R) bool: the references that are looked at around each cell, those in the cells nearest to it, itself the
-    first: 4 k references or more."""
+    """Return (C, R) bool: the references searched for each cell, at least 4 k, in the nearest cells including itself."""
     away = centers[:, None] - centers
     between = (away**2).sum(axis=2)
     order = np.argsort(between, axis=1, kind="stable")
@@ -71,12 +70,12 @@ def near_cells(starts: np.ndarray, centers: np.ndarray, k: int) -> np.ndarray:
     return np.repeat(near, sizes, axis=1)
 
 
-@one_thread()  # the products are small: on a busy machine threads wait far longer than they take
+@one_thread()  # the products are small: on a busy machine, synchronising threads would take far longer
 def distances_to_nearest(codes: np.ndarray, references: np.ndarray, k: int) -> np.ndarray:
-    """(N, k): the distances of codes (N, K) to the k nearest of references (R, K), the smallest first.
+    """Return (N, k): the distances of codes (N, K) to the k nearest of references (R, K), in ascending order.
 
-    One product of matrices finds the candidates, a few more than are wanted, in float32:
-    [c, 1] · [-r, |r|² / 2] = |c - r|² / 2 - |c|² / 2.
+    One matrix product in float32 finds slightly more candidates than needed: [c, 1] · [-r, |r|² / 2] = |c - r|² / 2 -
+    |c|² / 2.
     """
     half = np.einsum("rk,rk->r", references, references)[:, None] / 2
     coarse = np.hstack([-references, half]).astype(np.float32)

@@ -1,7 +1,7 @@
-"""Score: how abnormal a row is, by what an autoencoder makes of it; higher is more abnormal.
+"""Score: how abnormal a row is according to an autoencoder; higher is more abnormal.
 
-fit(model, Z) learns from the rows Z (N, ...) that the model was trained on what is usual; score(model, Z) is (N,);
-shares(model, Z), of Z's shape, >= 0, says which features it comes from: each row's add up to 1.
+fit(model, Z) learns what is usual from the model's training rows Z (N, ...). score(model, Z) is (N,). shares(model, Z),
+of Z's shape and >= 0, attributes the score to features: each row sums to 1.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from nanoae.configurable import Configurable
 
 
 class Score(Configurable):
-    """A score of whole rows; the base of one of your own, which `AnomalyDetector(scores=...)` takes:
+    """Base class of scores, also of custom ones for `AnomalyDetector(scores=...)`:
 
     >>> class LargestError(nanoae.Score):
     ...     def score(self, model, Z):
     ...         return np.abs(Z - model.reconstruct(Z)).max(axis=1)
 
-    Z are the rows (N, ...) on the scale that the network sees; score(model, Z) is (N,), higher where more abnormal.
-    fit(model, Z), where there is something to learn of the training rows, leaves arrays in attributes that end in "_",
-    so that a detector's file keeps them; what the constructor is told it stores under the arguments' names.
+    Z are rows (N, ...) as the network sees them; score(model, Z) returns (N,), higher for more abnormal rows.
+    fit(model, Z) may learn from the training rows. Learned arrays are attributes that end in "_", so that a detector's
+    file stores them; constructor arguments are stored under their own names.
 
-    weight   of its square among those of several scores
+    weight   weight of the squared score when several scores are combined
     """
 
     weight = 1.0
@@ -32,15 +32,14 @@ class Score(Configurable):
         return self
 
     def compare_with(self, model, Z: np.ndarray) -> None:
-        """Rows Z (N, ...) beside those of `fit`, that nothing is to be learned from: where rows are compared with rows,
-        with these, too."""
+        """Add rows Z (N, ...) that the model was not trained on as references, in scores that compare rows."""
 
     def score(self, model, Z: np.ndarray) -> np.ndarray:
         raise NotImplementedError
 
     def terms(self, model, Z: np.ndarray) -> np.ndarray:
-        """What of the score comes from each feature, of Z's shape, >= 0; by occlusion: how much the score falls when
-        the feature alone is replaced by what the model gives back."""
+        """Return each feature's contribution to the score, of Z's shape and >= 0, by occlusion: how much the score
+        falls if the feature alone is replaced by its reconstruction."""
         whole = self.score(model, Z)
         reconstruction = model.reconstruct(Z)
         falls = np.empty(Z.shape)
@@ -52,8 +51,8 @@ class Score(Configurable):
         return falls
 
     def shares(self, model, Z: np.ndarray) -> np.ndarray:
-        """The terms, each row divided by its sum; where that is 0, even shares of what is known, of all where nothing
-        is."""
+        """Return the terms normalised to sum 1 in each row. A sum of 0 is shared equally among known values, or among
+        all values if none is known."""
         known = ~np.isnan(Z).reshape(len(Z), -1)
         terms = self.terms(model, Z).reshape(len(Z), -1)
         terms = np.where(known, terms, 0)
@@ -65,9 +64,9 @@ class Score(Configurable):
 
 
 class FeatureScore(Score):
-    """A score that is a sum of terms >= 0, one for each feature: terms(model, Z), of Z's shape. They explain it."""
+    """A score that is a sum of terms >= 0, one per feature: terms(model, Z), of Z's shape. They also explain it."""
 
-    # (D,): of a table with categories, what part of a whole row each place of Z is
+    # (D,): for a table with categories, the weight of each column of Z in a row
     places_: np.ndarray | None = None
 
     def fit(self, model, Z):
@@ -85,16 +84,18 @@ class FeatureScore(Score):
 
 
 def squares(model, Z: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
-    """(z - ẑ)² `of_known` values of Z, in float64."""
+    """Return (z - ẑ)² in float64, with missing values handled by `of_known`."""
     error = (Z - model.reconstruct(Z)).astype(np.float64) ** 2
     return of_known(error, Z, places)
 
 
 def of_known(terms: np.ndarray, Z: np.ndarray, places: np.ndarray | None) -> np.ndarray:
-    """terms, of Z's shape (N, ...). What is missing in Z is 0, and the rest of its row weighs more for it, by the share
-    that is missing: each value 1 / D of the row, or as `places` (D,) says, as a category is one column of the table,
-    however many places of Z it has."""
-    missing = np.isnan(Z)  # and not of the terms: a reconstruction that is NaN is no gap
+    """Return terms of Z's shape (N, ...), 0 for missing values, scaled up in each row by the weight of what is missing.
+
+    Each value has the weight 1 / D, or `places` (D,): a category counts as one column of the table, however many
+    columns it has in Z.
+    """
+    missing = np.isnan(Z)  # not isnan(terms): a NaN reconstruction is not a missing value
     if not missing.any():
         return terms
     n = Z[0].size
@@ -106,7 +107,7 @@ def of_known(terms: np.ndarray, Z: np.ndarray, places: np.ndarray | None) -> np.
 
 
 def drawn(Z: np.ndarray, most: int) -> np.ndarray:
-    """The rows Z (N, ...), or so many of them, drawn at random."""
+    """Return the rows Z (N, ...), or a random sample of them if there are more than `most`."""
     if len(Z) <= most:
         return Z
     random = np.random.default_rng(0)
@@ -115,7 +116,7 @@ def drawn(Z: np.ndarray, most: int) -> np.ndarray:
 
 
 def blocks_of(model) -> tuple[int, ...]:
-    """The widths of a table's columns in Z where some are categories, one-hot and wider than 1; () where none is."""
+    """Return the widths of the table's columns in Z if some are categories (one-hot, wider than 1), else ()."""
     built = getattr(model, "as_built", None)
     loss = getattr(built, "loss", None)
     return tuple(loss.blocks) if isinstance(loss, Mixed) else ()

@@ -1,4 +1,4 @@
-"""The scores that go by a name: errors of reconstruction, distances of codes, tails of columns, bounds of a density."""
+"""The scores selected by name: reconstruction errors, distances between codes, column tails, density bounds."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from nanoae.spelling import instance
 
 
 class ReconstructionError(FeatureScore):
-    """Σ_j (z_j - ẑ_j)² / D: the mean squared error of the row."""
+    """Σ_j (z_j - ẑ_j)² / D: the mean squared reconstruction error of the row."""
 
-    weight = 0.5  # on many tables noise, on some the only score that sees a broken relation between columns
+    weight = 0.5  # noise on many tables; on some the only score that detects a broken relation between columns
 
     def terms(self, model, Z):
         return squares(model, Z, self.places_) / Z[0].size
 
 
 class StandardisedError(FeatureScore):
-    """Σ_j ((z_j - ẑ_j) / s_j)² / D, s_j² = mean over the training rows of (z_j - ẑ_j)²: an error counts by how unusual
-    it is for its feature. s_j is at least a thousandth of z_j's own spread."""
+    """Σ_j ((z_j - ẑ_j) / s_j)² / D, s_j² = mean over the training rows of (z_j - ẑ_j)²: weighs an error by how unusual
+    it is for its feature. s_j is at least a thousandth of the standard deviation of z_j."""
 
     spread_: np.ndarray  # s, of a row's shape
 
     def fit(self, model, Z):
         super().fit(model, Z)
-        least = 1e-3 * spread_known(Z)  # a constant feature's error may be 0
+        least = 1e-3 * spread_known(Z)  # the error of a constant feature may be 0
         mean = squares(model, Z, self.places_).mean(axis=0)
         self.spread_ = np.maximum(np.sqrt(mean), least)
         return self
@@ -40,8 +40,10 @@ class StandardisedError(FeatureScore):
 
 
 class Mahalanobis(Score):
-    """(c - m)ᵀ C⁻¹ (c - m) of the code c: its distance from the mean m of the training codes, in their covariance
-    C = S (R + 1e-6 I) S, S their standard deviations and R their correlations, whose rank may be lower."""
+    """(c - m)ᵀ C⁻¹ (c - m): the squared Mahalanobis distance of the code c from the mean m of the training codes.
+
+    C = S (R + 1e-6 I) S is their covariance, with standard deviations S and correlations R, which may be singular.
+    """
 
     mean_: np.ndarray  # m (K,)
     precision_: np.ndarray  # C⁻¹ (K, K)
@@ -63,8 +65,7 @@ class Mahalanobis(Score):
 
 
 class NegativeELBO(Score):
-    """-ELBO in nats, of a variational autoencoder; with importance_samples=K the tighter bound of -log p(x) (Burda
-    2016)."""
+    """-ELBO in nats, for a variational autoencoder; importance_samples=K: a tighter bound of -log p(x) (Burda 2016)."""
 
     def __init__(self, importance_samples: int | None = None):
         self.importance_samples = importance_samples

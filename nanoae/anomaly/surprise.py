@@ -1,4 +1,4 @@
-"""Surprise: scores of any kind on one scale, by how rare they are among normal rows."""
+"""Put scores of any kind on one scale, by how rare they are among normal rows."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import numpy as np
 
 
 class Standing:
-    """How many standard deviations above the usual a score s is: z = (log s - m) / d, m the median of log s over normal
-    rows and m + d their 84.1 % quantile, as of a normal distribution; then (z + sqrt(z² + 4)) / 2, which is z where z
-    is large, and above 0.
+    """The number of standard deviations of a score s above the usual: z = (log s - m) / d, with m the median of log s
+    over normal rows and m + d their 84.1 % quantile, as for a normal distribution; then (z + sqrt(z² + 4)) / 2, which
+    is close to z if z is large, and positive.
 
-    The upper side is where alarms are: a score whose normal rows stray far there says less. Quantiles hardly know of
-    any single row, nor of a few abnormal ones among the normal: what one row says of its own standing is next to
-    nothing.
+    The upper quantile is used because alarms are on that side: a score that varies widely there is less informative.
+    Quantiles hardly depend on single rows, nor on a few abnormal ones among the normal rows.
     """
 
-    name = "standing"  # in a model file, where it keeps so many numbers:
+    name = "standing"  # its name in a model file, with the number of values stored there:
     length: int | None = 4
-    power = 2  # of their mean: sqrt(mean standing²) heeds the view that is most surprised
+    power = 2  # of their mean: sqrt(mean standing²) emphasises the most surprised score
 
     def fit(self, scores: np.ndarray) -> Standing:
-        """scores (N,) of normal rows."""
-        low = min(float(scores.min()), 0.0)  # what is below 0, like -log p, counts from the lowest
+        """Fit to scores (N,) of normal rows."""
+        low = min(
+            float(scores.min()), 0.0
+        )  # negative scores, such as -log p, are measured from the lowest
         height = scores - low
         typical = float(np.median(height)) or float(height.mean()) or 1.0
         floor = 1e-3 * typical
@@ -35,7 +36,7 @@ class Standing:
 
     @classmethod
     def of(cls, learned: np.ndarray) -> Standing:
-        """The one that a model file keeps (4,)."""
+        """Restore from the values (4,) in a model file."""
         standing = cls()
         standing.learned = learned
         return standing
@@ -45,16 +46,16 @@ class Standing:
         height = np.maximum(scores - low, 0)
         z = (np.log(height + floor) - center) / spread
         root = np.sqrt(z * z + 4)
-        # For z < 0 the difference of two like numbers: 1 / (the sum with -z) is the same, exactly.
+        # For z < 0 the equivalent form 4 / (root - z) avoids cancellation.
         return np.where(z > 0, z + root, 4 / (root - z)) / 2
 
 
 class Surprise:
-    """sqrt(-2 log p(s)), p the share of normal rows that score above s: scores of any kind on one scale.
+    """sqrt(-2 log p(s)), with p the share of normal rows that score above s: scores of any kind on one scale.
 
-    Up to t, the 10th of 100 from above, p is counted, with straight lines between the rows' scores. Above it
-    p = p(t) · (s / t)^(-1/ξ), ξ = mean log(s_i / t) over the rows there (Hill 1975): unlike a count it tells apart what
-    lies beyond all rows that were seen. Of detectors saved before `Standing` took its place.
+    Up to t, the 10th of 100 from above, p is the empirical distribution, interpolated linearly. Above it p = p(t) · (s
+    / t)^(-1/ξ), ξ = mean log(s_i / t) over the rows there (Hill 1975), which also ranks scores beyond all observed
+    ones. Used by detectors saved before `Standing` replaced it.
     """
 
     name = "usual"
@@ -62,10 +63,12 @@ class Surprise:
     power = 1
 
     def fit(self, scores: np.ndarray) -> Surprise:
-        """scores (N,) of normal rows."""
+        """Fit to scores (N,) of normal rows."""
         self.learned = usual = np.sort(scores)
         n = len(usual)
-        low = min(float(usual[0]), 0.0)  # what is below 0, like -log p, counts from the lowest
+        low = min(
+            float(usual[0]), 0.0
+        )  # negative scores, such as -log p, are measured from the lowest
         typical = max(float(np.median(usual)) - low, 1e-6)
         self.floor = 1e-6 * typical - low  # a score of 0 has no logarithm
         self.values, count = np.unique(usual + self.floor, return_counts=True)
@@ -78,7 +81,7 @@ class Surprise:
 
     @classmethod
     def of(cls, learned: np.ndarray) -> Surprise:
-        """The one that a model file keeps (N,)."""
+        """Restore from the scores (N,) in a model file."""
         return cls().fit(learned)
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:

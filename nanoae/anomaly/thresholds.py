@@ -1,4 +1,4 @@
-"""Thresholds: from the scores of normal rows to the score above which a row is called abnormal."""
+"""Thresholds: derive the score above which a row is abnormal from the scores of normal rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nanoae.configurable import Configurable, configurable
 
 
 class Threshold(Configurable):
-    """A rule: fit(scores (N,)) -> the threshold; higher scores are more abnormal."""
+    """A threshold rule: fit(scores (N,)) returns the threshold; higher scores are more abnormal."""
 
     def fit(self, scores: np.ndarray) -> float:
         raise NotImplementedError
@@ -21,8 +21,10 @@ class Threshold(Configurable):
 
 @configurable
 class Quantile(Threshold):
-    """The q-quantile for new rows, q in (0, 1): of normal rows that no score is from a share of 1 - q exceeds it at
-    most, as of n scores floor((1 - q)(n + 1)) do (`Conformal`). Too few for that: a warning, and `PeaksOverThreshold`.
+    """The q-quantile for new rows, q in (0, 1): at most a share 1 - q of new normal rows exceeds it.
+
+    It is exceeded by floor((1 - q)(n + 1)) of the n scores (`Conformal`). If that is 0, warn and use
+    `PeaksOverThreshold`.
     """
 
     bounds: ClassVar = {"q": "(0, 1)"}
@@ -35,8 +37,7 @@ class Quantile(Threshold):
 
 @configurable
 class MAD(Threshold):
-    """median + k · 1.4826 · median |score - median|: k standard deviations of normal scores, blind to the wild ones
-    (Leys et al. 2013)."""
+    """median + k · 1.4826 · median |score - median|: k robust standard deviations of normal scores (Leys et al. 2013)."""
 
     bounds: ClassVar = {"k": "(0, inf)"}
 
@@ -50,14 +51,14 @@ class MAD(Threshold):
 
 @configurable
 class PeaksOverThreshold(Threshold):
-    """The score that a share of `false_alarms` of the normal rows exceeds, however rare: by extreme value theory.
+    """The score exceeded by a share `false_alarms` of normal rows, however small, by extreme value theory.
 
     Above a high t the excesses of almost any distribution follow a generalised Pareto distribution (Pickands 1975).
     With n_t of n scores above t, P(score > s) = (n_t / n) · (1 + γ (s - t) / σ)^(-1/γ) is solved for s (Siffer et al.
-    2017). That is for what is rarer than 1 in n + 1; a more frequent score was seen, and is counted as in `Quantile`.
+    2017). This applies to shares below 1 / (n + 1); larger ones are counted as in `Quantile`.
 
-    false_alarms   the wished rate among normal rows, in (0, 1); it may be below 1 / n
-    tail           the share of the scores that make the tail, in (0, 0.5]; ten of them at least
+    false_alarms   target rate among normal rows, in (0, 1); it may be below 1 / n
+    tail           share of the scores in the tail, in (0, 0.5]; at least ten
     """
 
     bounds: ClassVar = {"false_alarms": "(0, 1)", "tail": "(0, 0.5]"}
@@ -70,23 +71,25 @@ class PeaksOverThreshold(Threshold):
 
 
 def exceeded_by(rate: float, scores: np.ndarray, tail: float = 0.1, few: float = np.inf) -> float:
-    """What a new normal score exceeds with probability `rate` at most, as `Conformal` says; where that is rarer than
-    scores (n,) can tell, by the `Tail` of them, and where n is below `few`, with a warning."""
+    """Return the score that a new normal score exceeds with probability at most `rate`, by `Conformal`.
+
+    If `rate` is too small for the number of scores (n,), extrapolate with their `Tail`, with a warning if n < `few`.
+    """
     found = Conformal(scores).quantile(rate)
     if found is not None:
         return found
     if len(scores) < few:
         warnings.warn(
-            f"threshold: expected {math.ceil(1 / rate - 1e-6) - 1:,} rows or more for a share of {rate:.3g} of false "
-            f"alarms, got {len(scores):,}: it lies beyond all of them, where extreme value theory puts it.",
+            f"threshold: expected at least {math.ceil(1 / rate - 1e-6) - 1:,} rows for a share of {rate:.3g} of false "
+            f"alarms, got {len(scores):,}: the threshold is extrapolated beyond all scores by extreme value theory.",
             stacklevel=4,
         )
     return Tail(scores, tail).beyond(rate)
 
 
 def above_ties(threshold: float, scores: np.ndarray) -> float:
-    """The threshold; where some of scores (N,) that it calls normal, or all, are equal to it but for rounding,
-    a little above them: what rounds otherwise in another batch is as normal as they are."""
+    """Return the threshold, moved slightly above scores (N,) that it calls normal and that equal it except for
+    rounding, or above all of them if all do: they must stay normal when another batch rounds them differently."""
     rounding = ROUNDING * max(abs(threshold), ROUNDING)
     ties = scores[np.abs(scores - threshold) <= rounding]
     if len(ties) == len(scores) or (ties <= threshold).any():
@@ -95,7 +98,7 @@ def above_ties(threshold: float, scores: np.ndarray) -> float:
 
 
 class Tail(Conformal):
-    """The upper tail of scores (N,): what they were up to t, a generalised Pareto distribution above it."""
+    """The upper tail of scores (N,): the empirical distribution up to t, a generalised Pareto distribution above it."""
 
     def __init__(self, scores: np.ndarray, share: float = 0.1):
         super().__init__(scores)
@@ -107,10 +110,11 @@ class Tail(Conformal):
         self.gamma, self.sigma = fit_generalised_pareto(excesses)
 
     def beyond(self, p: float) -> float:
-        """A score above all that were seen, with P(a new normal score > it) = p < 1 / (n + 1), or less.
+        """Return a score above all observed ones with P(a new normal score > it) <= p, p < 1 / (n + 1).
 
-        Where P(score > s) is p, but with what few scores hide: of k excesses the likeliest γ is about 3 / k too small
-        (Giles, Feng & Godwin 2016), and a new score exceeds t with probability (k + 1) / (n + 1). γ is 0 at least.
+        It solves P(score > s) = p with corrections for small samples: with k excesses the maximum-likelihood γ is about
+        3 / k too small (Giles, Feng & Godwin 2016), and a new score exceeds t with probability (k + 1) / (n + 1). γ is
+        at least 0.
         """
         n = len(self.scores)
         k = round(self.share * n)
@@ -121,8 +125,8 @@ class Tail(Conformal):
         return max(float(found), float(highest))
 
     def exceeded(self, scores: np.ndarray) -> np.ndarray:
-        """P(a normal score >= each of scores (N,)), in (0, 1]: (1 + the number that are) / (n + 1) up to t, above it
-        what the Pareto tail says."""
+        """Return P(a normal score >= s) in (0, 1] for each s of scores (N,): (1 + number of scores >= s) / (n + 1) up
+        to t, and by the Pareto tail above it."""
         p = super().exceeded(scores)
         over = np.maximum(scores - self.t, 0) / self.sigma
         inside = np.maximum(1 + self.gamma * over, 0)
@@ -133,17 +137,17 @@ class Tail(Conformal):
 
 
 def fit_generalised_pareto(y: np.ndarray) -> tuple[float, float]:
-    """(γ, σ) of the likeliest generalised Pareto distribution of excesses y (n,) >= 0, with γ > -1/2.
+    """Fit a generalised Pareto distribution to excesses y (n,) >= 0 by maximum likelihood. Return (γ, σ), γ > -1/2.
 
-    Grimshaw 1993: with θ = γ / σ the likeliest γ is mean log(1 + θ y), so that one number is to be searched for:
-    log L(θ) = -n (log(γ / θ) + γ + 1). θ -> 0 is the exponential distribution, γ = 0, σ = mean y.
+    Grimshaw 1993: for θ = γ / σ the best γ is mean log(1 + θ y), which leaves a search over one number: log L(θ) = -n
+    (log(γ / θ) + γ + 1). The limit θ -> 0 is the exponential distribution, γ = 0, σ = mean y.
     """
     mean = float(y.mean())
     top = float(y.max())
     if top <= 0:
-        return 0.0, 1e-100  # all of them ties
+        return 0.0, 1e-100  # all excesses are ties
 
-    def profile(theta):  # the log-likelihood divided by -n, and γ; one row for each θ
+    def profile(theta):  # log-likelihood divided by -n, and γ; one row per θ
         gamma = np.log1p(np.multiply.outer(theta, y)).mean(axis=-1)
         with np.errstate(divide="ignore", invalid="ignore"):
             cost = np.log(gamma / theta) + gamma + 1
@@ -153,7 +157,7 @@ def fit_generalised_pareto(y: np.ndarray) -> tuple[float, float]:
     low = -np.geomspace(1e-6, 1 - 1e-9, 60)[::-1] / top
     high = np.geomspace(1e-6, 1e4, 80) / mean
     theta = np.concatenate([low, high])
-    for _ in range(9):  # each round looks more closely about the best one
+    for _ in range(9):  # each round refines the grid around the best θ
         cost, gamma = profile(theta)
         best = int(np.argmin(cost))
         found = float(gamma[best]), float(gamma[best] / theta[best])

@@ -111,10 +111,10 @@ class Dataset:
         return self.x_train.shape[1:]
 
     def flat(self, black: float = 0.0, wide: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """Return x_train (N, D) and x_test (M, D) as float32, scaled from [0, `maximum`] to [`black`, 1] if `maximum`
-        is set.
+        """Return x_train (N, D) and x_test (M, D) as float32; if `maximum` is set, 0 is mapped to `black` and `maximum`
+        to 1.
 
-        The range is [0, 1] by default, and [-1, 1] for black=-1. Unscaled float32 data are not copied.
+        The range is then [0, 1] by default, and [-1, 1] for black=-1. Unscaled float32 data are not copied.
 
         wide    True: unscaled data of a type wider than float32 become float64, for scalers that need the precision
         """
@@ -146,8 +146,7 @@ class Dataset:
         columns: tuple[str, ...] | None = None,
         maximum: float | None = None,
     ) -> Dataset:
-        """Split x (N, ...) and y (N,) or None into 80 % training and 20 % test rows, for data without an official
-        split.
+        """Split x (N, ...) and y (N,) or None without an official split: 80 % training and 20 % test rows.
 
         The rows are shuffled with the seed `random_state`. For a table of 1 GB or more, which stays in its file
         (`Rows`), the rows are drawn at random but kept in file order. With random_state=None nothing is shuffled and

@@ -20,16 +20,14 @@ def read_npy(path: Path, limit: int) -> Examples:
 
 
 def mapped(path: Path) -> np.ndarray:
-    """Return the array in a .npy file, memory-mapped. Raise BadFile if it is not one, or not as long as its header
-    says."""
+    """Return the array in a .npy file, memory-mapped. Raise BadFile unless its header and length are valid."""
     with opened(path, ".npy file") as file:
         read_header(path, file, path.name, os.fstat(file.fileno()).st_size)
         return np.lib.format.open_memmap(path, mode="r")
 
 
 def read_npz(path: Path, limit: int = UNPACK_LIMIT) -> Examples:
-    """Read a .npz file with x_train and x_test (y_train, y_test), or with X or x (and y) without a split. Never
-    unpickles.
+    """Read a .npz file with x_train and x_test (y_train, y_test), or with X or x (and y) and no split. No unpickling.
 
     limit   most bytes to unpack in total
     """

@@ -21,8 +21,7 @@ def tell_of_ids(
     names: Sequence[str] | None = None,
     others: Sequence[float] = (),
 ) -> None:
-    """Warn about each column (N,) of numbers or texts that identifies rows or holds no values, and about a row of
-    totals.
+    """Warn about columns (N,) of numbers or texts that identify rows or hold no values, and about a row of totals.
 
     others   for each column the share of texts too rare to be categories of their own
     """
@@ -87,7 +86,7 @@ def _numbers(column: np.ndarray) -> tuple[str, str] | None:
 
 
 def ends_in_total(column: np.ndarray) -> bool:
-    """Return True if the last number of a column is the sum of all others, and larger in magnitude than each of them."""
+    """Return True if the last number of a column is the sum of all others, and larger in magnitude than each."""
     known = column[~np.isnan(column)]
     if len(known) < FEW:
         return False

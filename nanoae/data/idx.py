@@ -27,8 +27,7 @@ DEFLATE_RATIO = 1032  # deflate's highest compression ratio: 258 bytes in two bi
 def read_idx(
     path: str | os.PathLike[str], sha256: str | None = None, limit: int = UNPACK_LIMIT
 ) -> np.ndarray:
-    """Return the array in an IDX file in native byte order. A gzip file is recognised by its first bytes, not by its
-    name.
+    """Return the array in an IDX file, in native byte order. The first bytes, not the name, tell whether it is gzipped.
 
     sha256    hash that the unpacked content must have, or None
     limit     most bytes of numbers to accept; at most one byte more than the header promises is unpacked

@@ -108,8 +108,7 @@ def labelled(folder: Path) -> tuple[list[Path], list[str] | None]:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """Return the images directly in a folder. Raise BadFile for unsupported formats; warn about files that are no
-    images."""
+    """Return the images directly in a folder. Raise BadFile for unsupported formats; warn about other files."""
     files = [path for path in visible(folder) if not path.is_dir()]
     images = [path for path in files if SUFFIXES.fullmatch(path.suffix.lower()) or is_image(path)]
     others = sorted(set(files) - set(images), key=natural)
@@ -155,8 +154,7 @@ def named(paths: list[Path]) -> str:
 
 
 def read_classes(folder: Path, names: list[str]) -> np.ndarray:
-    """Return folder names as labels (N,). Raise BadFile for a name that means no label, and for two with the same
-    meaning."""
+    """Return folder names as labels (N,). Raise BadFile for a name that means no label, and for two synonyms."""
     different = sorted(set(names))
     labels = read_labels(names)
     no_label = any(map(is_nothing, different)) or {"-1"} < {*different} != {"-1", "1"}

@@ -103,7 +103,7 @@ def numeric_labels(y: Any, who: str) -> np.ma.MaskedArray:
 
 
 def as_array(y: Any) -> np.ndarray:
-    """Return y as an array, masked if it was. A list becomes an object array, so that numbers among texts stay numbers."""
+    """Return y as an array, masked if it was. A list becomes an object array: numbers among texts stay numbers."""
     if isinstance(y, np.ma.MaskedArray):
         return y
     if isinstance(y, (list, tuple)):

@@ -19,8 +19,7 @@ MASK = 'Autoencoder and AnomalyDetector take NaN with missing="mask".'
 
 
 def as_numbers(X, name: str) -> np.ndarray:
-    """Return a data frame, Table, array or list as a real numeric array of any shape, with NaN for masked and missing
-    values.
+    """Return a data frame, Table, array or list as a real numeric array of any shape, with NaN for missing values.
 
     A large array in a file becomes Rows, and so does an iterator of blocks (n, ...), which is read once. Raise
     ValueError or TypeError, naming the estimator, for anything else.
@@ -47,8 +46,7 @@ def as_numbers(X, name: str) -> np.ndarray:
 
 
 def read_blocks(blocks: Iterable[Any], name: str) -> Iterator[np.ndarray]:
-    """Yield blocks of rows (n, ...) as numbers. Raise ValueError for other objects, and for columns unlike the first
-    block's."""
+    """Yield blocks of rows (n, ...) as numbers. Raise ValueError for other objects, and for columns unlike the first."""
     first = None
     for block in blocks:
         names = column_labels(block, name)
@@ -70,8 +68,7 @@ def check_finite(
     rows=None,
     remedy: str = MASK,
 ) -> None:
-    """Raise ValueError, naming its place, for the first NaN or infinity in X (N, ...); NaN is allowed if `missing` is
-    True.
+    """Raise ValueError, naming its place, for the first infinity in X (N, ...), or NaN unless `missing` is True.
 
     given         X before its conversion to float32, if any
     names, rows   the user's names of its columns and rows, if any

@@ -92,8 +92,7 @@ def as_bytes(x: np.ndarray) -> np.ndarray:
 
 
 def clash(x: np.ndarray, y: np.ndarray) -> bool:
-    """Return True if one part lies in [0, 1] and the other holds whole numbers above 1: only one of them was divided by
-    255.
+    """Return True if one part lies in [0, 1] and the other holds whole numbers above 1: only one was divided by 255.
 
     A part of only 0 and 1 counts as divided only if both are uint8 images: elsewhere these may be small counts.
     """

@@ -144,8 +144,7 @@ def check_unit(source: str, name: str, learned: str | None, got: str | None) -> 
 
 
 def readable(body: str, mark: str, exponent: bool) -> bool:
-    """Return True if the digits are valid with this decimal mark. Thousands separators and an exponent exclude each
-    other."""
+    """Return True if the digits are valid with this decimal mark. An exponent excludes thousands separators."""
     if DIGITS[mark].fullmatch(body):
         return True
     return not exponent and GROUPS[mark].fullmatch(body) is not None
@@ -158,8 +157,7 @@ def is_nearly_number(cell: str) -> bool:
 
 def is_composed(cell: str) -> bool:
     """Return True if a cell is a number with a power of ten, an error or a note ("1.5×10^3", "5±0.1", "5(1)", "5·25"),
-    in a programming notation ("0x1F", "1_000", "3:0.5"), or made of several ("5'6", "2h 30m", "P1DT2H", "1 3/4", "[1,
-    2]")."""
+    in a programming notation ("0x1F", "1_000", "3:0.5"), or made of several ("5'6", "2h 30m", "P1DT2H", "1 3/4")."""
     found = COMPOSED.fullmatch(cell[:LONGEST].translate(PLAIN))
     return found is not None and (not found[1] or number(found[1]) is not None)
 

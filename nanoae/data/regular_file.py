@@ -55,7 +55,7 @@ def decoding(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
         raise
     except Exception as error:
         got = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise BadFile(path, f"a sound {kind}", got) from error
+        raise BadFile(path, f"a valid {kind}", got) from error
 
 
 @contextmanager

@@ -49,8 +49,7 @@ class Transformer(Configurable):
 
 
 class Scaler(Transformer):
-    """fit(X (N, ...) float64), then transform(X): float32 of X's shape, each feature scaled; not at all by this base
-    class.
+    """fit(X (N, ...) float64), then transform(X): float32 of X's shape, each feature scaled. This base does not scale.
 
     A custom scaler defines `fit` and `transform`. Learned arrays are attributes that end in "_", so that a detector's
     file stores them; constructor arguments are stored under their own names.
@@ -252,8 +251,7 @@ def fit_rows(scaler: Scaler, X: Any, columns: Callable = lambda x: x) -> Scaler:
 
 
 def fit_known(scaler: Scaler, X: np.ndarray) -> Scaler:
-    """Fit a scaler to X (N, ...), each feature by its known values if some are NaN. Features without any known value
-    become NaN in all rows."""
+    """Fit a scaler to X (N, ...), each feature by its known values. A feature without any becomes NaN in all rows."""
     X = X.reshape(len(X), -1)
     if not np.isnan(X).any():
         return scaler.fit(X)
@@ -302,8 +300,7 @@ def spread(X: np.ndarray) -> np.ndarray:
 
 
 def middle(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (mean, standard deviation) of each column clipped to its middle 98 %; the latter is 0 if it is only
-    rounding."""
+    """Return (mean, standard deviation) of each column clipped to its middle 98 %; 0 for one that is only rounding."""
     lowest, highest = np.quantile(X, (0.01, 0.99), axis=0)
     mean, std = moments(np.clip(X, lowest, highest))
     size = np.maximum(abs(lowest), abs(highest))

@@ -56,7 +56,7 @@ def separator_of(lines: list[str]) -> str | None:
 
 
 def below_title(lines: list[str]) -> list[str]:
-    """Return the separators that split all lines but the first; a blank only if the cells below the header are numbers."""
+    """Return the separators that split all lines but the first; a blank only if the cells below are all numbers."""
     found: list[str] = []
     for mark in MARKS:
         rows = equally_split(lines, mark)

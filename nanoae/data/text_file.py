@@ -76,7 +76,7 @@ def check(
             line += error.object.count(b"\n", 0, error.start)
             name = encoding.upper().removesuffix("-SIG")
             raise BadFile(
-                path, f"a sound {kind} in {name}", f"{error}, in line {line}", remedy
+                path, f"a valid {kind} in {name}", f"{error}, in line {line}", remedy
             ) from error
         size += len(chunk)
         end = max(text.rfind("\n"), text.rfind("\r"))
