@@ -45,8 +45,7 @@ class AutoEncoder(AnomalyDetector):
         return (labels, self.predict_confidence(X)) if return_confidence else labels
 
     def predict_proba(self, X, method="linear", return_confidence=False):
-        """Return (N, 2): [1 - p, p], p the probability of being abnormal; with `return_confidence` also
-        `predict_confidence`.
+        """Return (N, 2): [1 - p, p], p for abnormal; with `return_confidence` also `predict_confidence`, (N,).
 
         method   "linear"  p is the score scaled so that the training scores range from 0 to 1
                  "unify"   p = max(0, erf((s - mean) / (sqrt(2) std))), mean and std of the training scores: 0 up to the

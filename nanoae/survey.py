@@ -65,8 +65,8 @@ def bad_values(x: Any, bad: Callable[[np.ndarray], Any]) -> tuple[int, tuple[int
 
 
 def sample(x: Any) -> np.ndarray:
-    """Return x (N, ...) itself if it is in memory; for Rows a random sample in row order: at most 65,536 rows or 64 MB
-    in float64.
+    """Return x (N, ...) itself if it is in memory; for Rows a random sample, in row order, of at most 65,536 rows and
+    64 MB in float64.
 
     With probability 1 - p, the distribution function of n sampled rows is within sqrt(ln(2 / p) / (2 n)) of that of all
     rows everywhere (Massart 1990): 1.1 % at n = 65,536 and p = 1e-6.

@@ -63,7 +63,7 @@ class Conformal:
         self.scores = np.sort(np.asarray(scores, np.float64))
 
     def exceeded(self, scores: np.ndarray) -> np.ndarray:
-        """Return p = (1 + #{calibration scores >= s}) / (n + 1) for each s of scores (N,). Ties up to rounding count."""
+        """Return p = (1 + #{calibration scores >= s}) / (n + 1) for each s of scores (N,). Ties by rounding count."""
         n = len(self.scores)
         below = np.searchsorted(self.scores, lowest(scores))
         return (1 + n - below) / (n + 1)
@@ -131,7 +131,7 @@ class SeenRows:
 
 
 def row_keys(X: np.ndarray) -> np.ndarray:
-    """Return (N,) uint64: a hash of each row of X (N, ...), equal for equal rows; others collide with probability 2⁻⁶⁴."""
+    """Return (N,) uint64: a hash of each row of X (N, ...), equal for equal rows; others collide with chance 2⁻⁶⁴."""
     keys = []
     for block in by_blocks(X):
         rows = block.reshape(len(block), -1) + 0.0  # -0 becomes 0

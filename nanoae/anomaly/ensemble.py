@@ -114,7 +114,7 @@ class Ensemble:
         return np.concatenate(scores)
 
     def shares(self, X: np.ndarray) -> np.ndarray:
-        """Return each feature's share of the score, of X's shape, with the sign of its deviation from the expectation."""
+        """Return each feature's share of the score, of X's shape, with the sign of its deviation from `expected`."""
         shares = np.zeros(X.shape)
         weighted = self.weights(X)[:, None] * self.parts(X)
         for fold, parts in enumerate(weighted):

@@ -58,7 +58,7 @@ def distances_in_cells(
 
 
 def near_cells(starts: np.ndarray, centers: np.ndarray, k: int) -> np.ndarray:
-    """Return (C, R) bool: the references searched for each cell, at least 4 k, in the nearest cells including itself."""
+    """Return (C, R) bool: the references searched for each cell, at least 4 k, in itself and the nearest cells."""
     away = centers[:, None] - centers
     between = (away**2).sum(axis=2)
     order = np.argsort(between, axis=1, kind="stable")

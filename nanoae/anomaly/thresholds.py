@@ -37,7 +37,7 @@ class Quantile(Threshold):
 
 @configurable
 class MAD(Threshold):
-    """median + k · 1.4826 · median |score - median|: k robust standard deviations of normal scores (Leys et al. 2013)."""
+    """median + k · 1.4826 · median |score - median|: k robust standard deviations of the scores (Leys et al. 2013)."""
 
     bounds: ClassVar = {"k": "(0, inf)"}
 

@@ -161,7 +161,7 @@ def category(text: str) -> str:
 
 
 def folded(text: str) -> str:
-    """Return a text without irrelevant differences in case, width, blanks, dashes and quotes. "yes" and "1" are "true"."""
+    """Return a text without differences in case, width, blanks, dashes and quotes. "yes" and "1" become "true"."""
     plain = unicodedata.normalize("NFKC", text.translate(PLAIN)).casefold()
     words = " ".join(plain.split())
     return WORDS.get(words, words)

@@ -24,7 +24,7 @@ PLAIN = ("int", "uint", "float", "double", "halffloat")  # Arrow's number types
 
 
 def library(X: Any) -> str | None:
-    """Return the library of a data frame: "pandas" (or one with its methods), "polars" or "arrow"; None for the rest."""
+    """Return the library of a data frame: "pandas" (or one with its methods), "polars" or "arrow"; else None."""
     if hasattr(X, "iloc") and hasattr(X, "columns"):
         return "pandas"
     if hasattr(X, "get_columns"):

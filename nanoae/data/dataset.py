@@ -111,8 +111,7 @@ class Dataset:
         return self.x_train.shape[1:]
 
     def flat(self, black: float = 0.0, wide: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """Return x_train (N, D) and x_test (M, D) as float32; if `maximum` is set, 0 is mapped to `black` and `maximum`
-        to 1.
+        """Return x_train (N, D) and x_test (M, D) as float32; if `maximum` is set, 0 becomes `black` and it becomes 1.
 
         The range is then [0, 1] by default, and [-1, 1] for black=-1. Unscaled float32 data are not copied.
 

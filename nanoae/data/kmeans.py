@@ -71,8 +71,8 @@ def k_means(
 
 def plus_plus(ops: Ops, x: Array, k: int, random: np.random.Generator) -> Array:
     """Choose k rows of x far from one another: each is drawn with probability ∝ its squared distance to the nearest one
-    chosen so far; of 2 + log k candidates the one with the least Σ distances is kept. Only START_ROWS k random rows are
-    used."""
+    chosen so far; of 2 + log k candidates the one with the least Σ distances is kept. START_ROWS k random rows suffice.
+    """
     if len(x) > START_ROWS * k:
         some = random.choice(len(x), START_ROWS * k, replace=False)
         x = x[ops.to_device(some)]

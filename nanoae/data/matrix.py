@@ -46,7 +46,7 @@ def as_numbers(X, name: str) -> np.ndarray:
 
 
 def read_blocks(blocks: Iterable[Any], name: str) -> Iterator[np.ndarray]:
-    """Yield blocks of rows (n, ...) as numbers. Raise ValueError for other objects, and for columns unlike the first."""
+    """Yield blocks of rows (n, ...) as numbers. Raise ValueError for other objects, and columns unlike the first's."""
     first = None
     for block in blocks:
         names = column_labels(block, name)

@@ -116,8 +116,7 @@ class NumberTable:
         self.units = ["" if each else None for each in counts]
 
     def numbers(self, table: Table) -> np.ndarray:
-        """Return the numbers of some rows (n, D). Raise BadFile for a cell that is not a number, or in another
-        notation."""
+        """Return the numbers of some rows (n, D). Raise BadFile for a cell that is no number or notated otherwise."""
         x = np.empty((len(table), len(self.features)))
         columns: list[TextColumn] = []
         for i, at in enumerate(self.features):
@@ -143,8 +142,7 @@ class NumberTable:
 
 
 def find_features(text: Any, label: str | None, wanted: Sequence[str] | None) -> list[str]:
-    """Return the feature columns of a TextTable or TableParts: those `wanted`, or all but the label and those to
-    ignore."""
+    """Return the feature columns of a TextTable or TableParts: the `wanted` ones, or all but label and ignored ones."""
     if label is not None and not (text.named and label in text.names):
         got = f"columns {text.names if text.named else 'without names'}"
         hint = did_you_mean(label, text.names)

@@ -78,8 +78,7 @@ class Table:
     def column(
         self, i: int, numeric: bool | None = None, known: Collection[str] = ()
     ) -> np.ndarray:
-        """Return column i (N,): float64 with NaN for missing numbers, or an object array of texts with None for missing
-        ones.
+        """Return column i (N,): float64, NaN for missing numbers, or an object array of texts, None for missing ones.
 
         numeric   None: text if some cells are not numbers; but if nearly all are, ValueError names one that is not
         known     texts that are values even if they look like a marker of missing values
@@ -109,16 +108,14 @@ class Table:
         return any(self.column(i).dtype == object for i in range(len(self.names)))
 
     def unit(self, i: int) -> str | None:
-        """Return the unit written next to the numbers of column i: "%", "€", or "" for none; None if no number but 0
-        shows it."""
+        """Return the unit next to the numbers of column i: "%", "€", or "" for none; None if all numbers are 0."""
         cells = self.plain_cells(i)
         if cells.dtype == object:
             return self.text_column(i).unit()
         return "" if np.nan_to_num(cells).any() else None
 
     def numbers(self) -> np.ndarray:
-        """Return all columns as (N, D) float64 with NaN for missing numbers. Raise ValueError, naming it, for a text
-        column."""
+        """Return all columns as (N, D) float64, NaN for missing numbers. Raise ValueError, naming it, for text."""
         columns = [self.column(i) for i in range(len(self.names))]
         for name, column in zip(self.names, columns, strict=True):
             if column.dtype == object:
@@ -149,8 +146,7 @@ class Table:
         return TextColumn(name, cells, self.rows, self.source, written, elsewhere, declared)
 
     def split(self, names: Sequence[str]) -> tuple[Table, list[tuple[str, np.ndarray]]]:
-        """Return the table without the named columns, and these. Raise ValueError if one is missing, or no other is
-        left."""
+        """Return the table without the named columns, and these. Raise ValueError for a missing one, or for all."""
         cells = dict(zip(self.names, self.cells, strict=True))
         for name in names:
             if name not in cells:

@@ -98,8 +98,7 @@ class TextColumn:
 
     @cached_property
     def plain(self) -> np.ndarray | None:
-        """The values, if all are numbers in Python's notation or common markers of missing values, else None; a fast
-        path."""
+        """The values, if all are numbers in Python's notation or common markers of missing values, else None: fast."""
         usual = {None} | USUAL | {text for text in self.format.na if "." not in text}
         try:
             values = np.array([math.nan if cell in usual else float(cell) for cell in self.cells])  # type: ignore[arg-type]
@@ -269,8 +268,7 @@ class TextColumn:
         return cells if are_codes(cells) else []
 
     def missing(self, cell: str | None, declared: bool = False) -> bool:
-        """Return True if a cell marks a missing value; in a `declared` text column only empty cells and those in `na`
-        do."""
+        """Return True if a cell marks a missing value; in a `declared` text column only if it is empty or in `na`."""
         if not cell or cell in self.format.na:
             return True
         return not declared and is_gap(cell)

@@ -95,6 +95,5 @@ def not_real(who: str, got: str, where: str = "") -> ValueError:
 
 
 def is_written(text: str) -> bool:
-    """Return True if a text is a date or a time: 2024-01-31, 31.1.2024 12:00, 2024-01-31T12:00:00Z, Jan 31, 2024,
-    12:00."""
+    """Return True for a date or a time: 2024-01-31, 31.1.2024 12:00, 2024-01-31T12:00:00Z, Jan 31, 2024, 12:00."""
     return WRITTEN.fullmatch(text) is not None
