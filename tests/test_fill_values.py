@@ -136,12 +136,14 @@ def test_a_last_row_of_totals_is_told(tmp_path, capsys):
     rows = np.c_[DEGREES, SHARES].round(2)[:60]
     table = np.r_[rows, rows.sum(axis=0, keepdims=True)]
     for fit in (nanoae.TableEncoder().fit, nanoae.AnomalyDetector(members=1, random_state=0).fit):
-        with pytest.warns(UserWarning, match="the last row holds a sum of all others, as one of"):
+        with pytest.warns(
+            UserWarning, match="the last row holds the sum of all others, like a row of"
+        ):
             fit(table)
     lines = [f"r{i % 2},{a},{b}" for i, (a, b) in enumerate(rows)]
     path = tmp_path / "t.csv"
     path.write_text("\n".join(["n,a,b", *lines, f"Total,{table[-1, 0]:.2f},"]))
-    with pytest.warns(UserWarning, match="TableEncoder: the last row holds a sum"):
+    with pytest.warns(UserWarning, match="TableEncoder: the last row holds the sum"):
         nanoae.TableEncoder().fit(nanoae.read_table(path))
 
 
