@@ -96,5 +96,5 @@ SCORES: dict[str, type[Score]] = {
 
 
 def get(score) -> Score:
-    """The Score of that name, or the Score itself."""
+    """Return the Score with the given name, or the given Score itself."""
     return instance("scores", score, Score, SCORES, ", a Score, or a list of them")

@@ -341,5 +341,5 @@ SCALERS: dict[str, type[Scaler]] = {
 
 
 def get(scaling) -> Scaler:
-    """The Scaler of that name, or the Scaler itself."""
+    """Return the Scaler with the given name, or the given Scaler itself."""
     return instance("scaling", scaling, Scaler, SCALERS, ", a Scaler, or a list of them")
