@@ -277,7 +277,7 @@ def test_detect_by_false_discoveries(tables, capsys):
     found = flags()
     assert found[200:].all() and found[:200].sum() < 40
     assert (
-        f"{found.sum()} of them abnormal, at most a share of 0.2 of these falsely"
+        f"{found.sum()} of them abnormal at a false discovery rate of 0.2"
         in capsys.readouterr().out
     )
     use = [

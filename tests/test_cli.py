@@ -157,7 +157,7 @@ def test_runs_are_numbered_and_never_overwritten(run):
     code, _, err = run("train", *SHORT, "--name", "mine", "--seed", "1")
     assert (
         code == 2
-        and "it holds files already" in err
+        and "it already contains files" in err
         and Path("runs/mine/model.npz").read_bytes() == before
     )
     Path("empty").mkdir()
@@ -186,7 +186,7 @@ def test_trains_without_the_extras(run, monkeypatch, missing):
     more = ["--no-figures"] if missing == "tqdm" else []
     code, out, _ = run("train", "--epochs", "2", *more)
     assert code == 0 and names("runs/digits-1") >= FILES
-    assert ('no figures: they need matplotlib: pip install "nanoae[cli]"' in out) == (
+    assert ('no figures, they need matplotlib: pip install "nanoae[cli]"' in out) == (
         missing == "matplotlib"
     )
 
@@ -205,7 +205,7 @@ def test_figures_of_every_kind_of_data(run, rng):
 def test_columns_of_different_spread_are_scaled_or_noted(run):
     np.save("spread.npy", TABLE * [1, 1, 1, 1, 1, 1000])
     assert (
-        "\nscaling standard: the columns' standard"
+        "\nscaling standard: the standard"
         in run("train", "--data", "spread.npy", *SHORT)[1]
     )
     assert (
@@ -295,7 +295,7 @@ def test_the_convolutional_presets_on_images_from_minus_1_to_1(run, grey, code_s
     preset_name = f"conv-{code_size}d"
     code, out, err = run("train", "--preset", preset_name, *grey, "--each-epoch", "--out", "m")
     assert code == 0, err
-    assert "read as -1 to 1" in out and names("m") == FILES | FIGURES | {"epochs"}
+    assert "scaled to -1 to 1" in out and names("m") == FILES | FIGURES | {"epochs"}
     assert names("m/epochs") == {"001.png", "002.png"}
     model, x_test = nanoae.load("m/model.npz"), nanoae.load_data("grey.npz").flat(black=-1)[1]
     assert isinstance(model, nanoae.ConvAutoencoder) and model.code_size_ == code_size
@@ -360,7 +360,7 @@ def test_each_epoch_needs_matplotlib_and_says_so_first(run, monkeypatch):
 
 def test_a_grid_compares_on_one_scale(run, grey):
     grid = ("--grid", "output_activation=tanh,sigmoid")
-    assert "expected settings on one scale" in run("tune", *grey, *grid)[2]
+    assert "expected settings on a common scale" in run("tune", *grey, *grid)[2]
     np.save("shares.npy", np.random.default_rng(0).random((40, 6)))
     assert run("tune", "--data", "shares.npy", *SHORT, *grid)[0] == 0  # a table is taken as it is
     assert "expected values in [-1, 1]" in run("tune", "--data", "table.csv", *SHORT, *grid)[2]
@@ -409,7 +409,7 @@ def test_tune_goes_on_after_a_setting_that_diverges(run):
         ("code_size=a", "expected whole numbers for code_size, got 'a'"),
         ("hidden=64,a", "expected widths like 128x64 for hidden"),
         ("tied_weights=maybe", "expected true or false for tied_weights"),
-        ("loss=mse,bce", "got loss, which makes it another"),
+        ("loss=mse,bce", "got loss, which changes what it"),
         ("validation_fraction=0.1,0.3", "got validation_fraction, which"),
         ("code_size=2,0", "code_size to be a whole number >= 1, got 0"),
         ("activation=relu,rleu", "got 'rleu'"),
@@ -422,9 +422,9 @@ def test_a_mistake_in_the_grid(run, grid, match):
 
 def test_a_grid_names_a_setting_once_and_compares_like_with_like(run):
     twice = ("tune", "--grid", "code_size=4", "--grid", "code_size=8")
-    assert "each setting once, got code_size again" in run(*twice, *SHORT)[2]
+    assert "each setting once, got code_size twice" in run(*twice, *SHORT)[2]
     sums = ("--preset", "tf1-20", "--data", "digits", "--grid", "batch_size=50,100")
-    assert "got batch_size, which makes it another quantity" in run("tune", *sums, *SHORT)[2]
+    assert "got batch_size, which changes what it measures" in run("tune", *sums, *SHORT)[2]
 
 
 # ---------------------------------------------------------------- models in use
@@ -493,7 +493,7 @@ def test_images_come_back_as_images(run):
 def test_pca_models_work_too(run):
     nanoae.PCA(2).fit(TABLE).save("pca.npz")
     code, out, _ = run("evaluate", "pca.npz", "--data", "table.csv")
-    assert code == 0 and "PCA, 6 numbers in codes of 2" in out
+    assert code == 0 and "PCA, 6 features, code size 2" in out
     assert run("encode", "pca.npz", "--data", "table.csv", "--out", "codes.csv")[0] == 0
     code, _, err = run("gradcheck", "--model", "pca.npz")
     assert code == 2 and "expected an autoencoder, got PCA, which has no gradients" in err
@@ -508,11 +508,11 @@ def test_pca_models_work_too(run):
         (("evaluate", "model", "--data", "table.csv", "--backend", "tpu"), "got 'tpu'"),
         (
             ("encode", "model", "--data", "table.csv", "--out", "codes.txt"),
-            "ends in .npy or .csv, got codes.txt",
+            "ending in .npy or .csv, got codes.txt",
         ),
         (
             ("encode", "model", "--data", "table.csv", "--out", "table.csv"),
-            "another file than the one that is read",
+            "a file other than the input",
         ),
         (
             ("encode", "model", "--data", "table.csv", "--out", "no/codes.npy"),
@@ -540,10 +540,10 @@ def test_mistakes_with_a_model(run, model, tmp_path, argv, match):
 @pytest.mark.parametrize(
     ("model", "hint"),
     [
-        (nanoae.TextVAE(2, 4, epochs=1, backend="numpy"), "got TextVAE. nanoae text generate"),
+        (nanoae.TextVAE(2, 4, epochs=1, backend="numpy"), "got TextVAE. Use nanoae text generate"),
         (
             nanoae.AnomalyDetector(nanoae.Autoencoder(2, (), epochs=1, backend="numpy")),
-            "got AnomalyDetector. Load it",
+            "got AnomalyDetector. Use nanoae detect",
         ),
     ],
     ids=["text", "detector"],
@@ -600,7 +600,7 @@ def bad_files(folder):
     [
         (("--data", "nan.csv", "--stacked", "2,1"), "nan.csv: expected a number in each cell"),
         (("--data", "inf.csv"), "got inf in row 6, column 'b'"),
-        (("--data", "hole.csv", "--classify", "--label", "c"), "got words or gaps in b. "),
+        (("--data", "hole.csv", "--classify", "--label", "c"), "got text or missing values in b. "),
         (("--data", "tall.csv"), "row 6, column 'b', like (nearly) all of its cells, got 'tall'"),
         (("--data", "nan.npy"), "got nan in row 18, column 3 (counted from 1)"),
         (
@@ -626,7 +626,7 @@ def bad_files(folder):
         (("--preset", "dense64"), "got 'dense64'. Did you mean 'dense-64'?"),
         (("--out", "taken"), "expected a folder that is empty and can be written, got taken"),
         (("--out", "taken/run"), "expected a folder that is empty and can be written, got taken"),
-        (("--out", "."), "it holds files already"),
+        (("--out", "."), "it already contains files"),
         (("--out", "new/er", "--epochs", "0"), "expected epochs to be a whole number >= 1, got 0"),
         (("--hidden", "12,a"), "--hidden"),
         (("--activation", "rleu"), "expected one of identity, relu"),
@@ -784,7 +784,7 @@ def test_a_signal_leaves_a_run_that_goes_on(run, monkeypatch, as_from_a_terminal
     monkeypatch.setattr(Trainer, "epoch", signalled)
     stopped, _, err = run("train", "--epochs", "4", "--out", "it's", "--no-figures")
     assert (whole, stopped) == (0, code)
-    assert f"nanoae: stopped by {name}; go on with: nanoae train --resume 'it'\"'\"'s'" in err
+    assert f"nanoae: stopped by {name}; resume with: nanoae train --resume 'it'\"'\"'s'" in err
     assert not config("it's")["complete"] and names("it's") == FILES | {"checkpoints"}
     assert run("train", "--resume", "it's")[0] == 0
     assert config("it's")["complete"] and names("it's") == FILES
@@ -825,8 +825,8 @@ def test_a_model_that_cannot_be_written_is_written_elsewhere(run, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("nanoae.cli.results.save_model", full)
         code, _, err = run("train", "--epochs", "2", "--no-figures", "--out", "run")
-    assert code == 2 and "run/model.npz: No space left on device. The model is in " in err
-    elsewhere = Path(err.strip().splitlines()[-1].split("The model is in ")[1])
+    assert code == 2 and "run/model.npz: No space left on device. The model was saved to " in err
+    elsewhere = Path(err.strip().splitlines()[-1].split("The model was saved to ")[1])
     assert len(nanoae.load(elsewhere).history_["loss"]) == 2
     assert run("train", "--resume", "run")[0] == 0 and config("run")["complete"]
 
@@ -842,7 +842,7 @@ def test_divergence_keeps_the_best_weights(run):
         "--no-figures",
     )
     code, out, err = run("train", *options, "--out", "run")
-    assert code == 1 and "The best weights before that are kept" in err and "test mse" in out
+    assert code == 1 and "The best weights so far are kept" in err and "test mse" in out
     told = config("run")
     assert names("run") == FILES and not told["complete"] and told["epochs_run"] == 2
     code, _, err = run("train", *options, "--out", "again", "--on-divergence", "restore")
@@ -877,7 +877,7 @@ def test_tune_goes_on_from_the_settings_that_are_finished(run, monkeypatch):
         (("--resume", "tuned"), "expected a run of `nanoae train`, got one of `tune --grid"),
         (
             ("--resume", "tuned", "--epochs", "3"),
-            "--epochs: expected no option but --quiet beside --resume",
+            "--epochs: expected no option but --quiet with --resume",
         ),
         (("--resume", "torn"), "torn/checkpoints/command.json: expected the words of a command"),
         (("--resume", "odd"), "odd/checkpoints/command.json: expected a list of words, got"),
@@ -949,7 +949,7 @@ def test_info_tells_what_a_bug_report_needs(run):
     told = dict(line.split(maxsplit=1) for line in out.splitlines())
     assert code == 0 and told["nanoae"] == nanoae.__version__ and told["numpy"] == np.__version__
     assert {"python", "BLAS", "CPU", "GPU", "mnist", "fashion-mnist"} <= told.keys()
-    assert "not there yet" in told["mnist"] and "somewhere" in told["mnist"]
+    assert "not found" in told["mnist"] and "somewhere" in told["mnist"]
 
 
 def test_every_command_has_an_example_that_parses(run):
@@ -1049,12 +1049,12 @@ def test_colour_images_are_drawn_as_images(run, monkeypatch):
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [
-        ("plain", ("--out", "x.png"), "Fit one on the codes of its training rows: --mixture 10"),
+        ("plain", ("--out", "x.png"), "Fit one to the codes of its training rows: --mixture 10"),
         ("plain", ("--out", "x.png", "--mixture", 3), "--mixture N and --data NAME together"),
         (
             "vae",
             ("--out", "x.gif"),
-            "--out: expected a name that ends in .npy or .csv or .png, got x.gif",
+            "--out: expected a file name ending in .npy or .csv or .png, got x.gif",
         ),
         (
             "vae",
@@ -1120,7 +1120,7 @@ def test_a_conditional_model_is_told_the_labels(run, digits):
     [
         (
             ("--data", "digits"),
-            "--conditional: expected a variational autoencoder, got Autoencoder. Take --preset vae-20,",
+            "--conditional: expected a variational autoencoder, got Autoencoder. Use --preset vae-20,",
         ),
         (
             ("--data", "table.csv", "--preset", "vae-20"),
@@ -1154,9 +1154,9 @@ def test_bench_times_the_model_and_says_which_device(run, monkeypatch):
     code, told, _ = run(*options)
     assert (
         code == 0
-        and "us a step" in told
+        and "us per step" in told
         and "CuPy is not installed" in told
-        and "Take the CPU" in told
+        and "Use the CPU" in told
     )
     assert (
         run(*options, "--backend", "numpy")[0] == 0 and run(*options, "--backend", "cupy")[0] == 2
@@ -1167,7 +1167,7 @@ def test_bench_times_the_model_and_says_which_device(run, monkeypatch):
         return
     monkeypatch.setattr("nanoae.backend._cupy_ops", standin_ops)
     code, told, _ = run(*options)
-    assert code == 0 and told.count("us a step") == 2 and "Take the CPU, --backend numpy" in told
+    assert code == 0 and told.count("us per step") == 2 and "Use the CPU, --backend numpy" in told
     code, _, said = run("bench", "--classify", "--stacked", "8,3")
     assert code == 2 and "expected an autoencoder" in said
 
@@ -1183,7 +1183,7 @@ def test_ctrl_c_ends_the_bench(run, monkeypatch):
 
     monkeypatch.setattr(Trainer, "epoch", interrupted)
     code, told, said = run("bench", "--backend", "numpy", "--hidden", "8", "--code-size", "3")
-    assert code == 130 and "us a step" not in told and "kept" not in said
+    assert code == 130 and "us per step" not in told and "kept" not in said
 
 
 @pytest.mark.parametrize("split", ["train", "test", "all"])

@@ -258,11 +258,11 @@ def test_a_mistake_is_told_in_one_line_and_nothing_is_written(run, name):
         (("--mad", "-1"), "expected k > 0"),
         (("--members", "0"), "expected members"),
         (("--ignore", "id,plan,minutes,bill,country"), "got only columns to ignore"),
-        (("--out", "new.csv"), "expected a file of its own"),
+        (("--out", "new.csv"), "expected a file that no other option names"),
         (("--out", "nowhere/scores.csv"), "expected a file that can be written"),
         (("--mad", "1", "--contamination", "0.1"), "not allowed with"),
         (("--model", "detector.npz"), "not allowed with"),
-        (("--save", "scores.csv"), "expected a file of its own"),
+        (("--save", "scores.csv"), "expected a file that no other option names"),
         (("--save", "nowhere/detector.npz"), "expected a file that can be written"),
     ],
 )
@@ -282,17 +282,20 @@ def test_wrong_options(run, options, message):
             ("--train", "normal.csv", "--save", "d.npz", "--explain"),
             "--explain: expected --score with it",
         ),
-        (("--train", "normal.csv", "--save", "x/../normal.csv"), "expected a file of its own"),
+        (
+            ("--train", "normal.csv", "--save", "x/../normal.csv"),
+            "expected a file that no other option names",
+        ),
         (("--train", "normal.csv", "--save", "."), "expected a file that can be written"),
         (("--train", "normal.csv", "--save", "/dev/null"), "expected a file that can be written"),
         (("--model", "no.npz", "--score", "new.csv", "--out", "scores.csv"), "no.npz"),
         (
             ("--model", "d.npz", "--score", "new.csv", "--out", "scores.csv", "--mad", "3"),
-            "--mad: expected with --train",
+            "--mad: expected --train with it",
         ),
         (
             ("--model", "d.npz", "--score", "new.csv", "--out", "s.csv", "--seed", "0"),
-            "--seed: expected with --train",
+            "--seed: expected --train with it",
         ),
     ],
 )
@@ -396,7 +399,7 @@ def test_a_stopped_command_goes_on_from_its_checkpoints(tmp_path, monkeypatch, c
     kept = [*command, "again.csv", "--checkpoint-dir", "kept"]
     assert main(kept) == 130
     told = capsys.readouterr().err
-    assert "nanoae: the same command goes on from here\nnanoae: stopped" in told
+    assert "nanoae: the same command resumes from here\nnanoae: stopped" in told
     assert list(Path("kept/checkpoints").iterdir()) and not Path("again.csv").exists()
     assert main(kept) == 0
     assert Path("again.csv").read_bytes() == Path("whole.csv").read_bytes()

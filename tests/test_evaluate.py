@@ -55,13 +55,13 @@ def test_a_file_that_was_not_trained_on_is_judged_whole_beside_the_pca_of_the_tr
     code, out, _ = run("evaluate", "run", "--data", "other.csv")
     learned = nanoae.PCA(2).fit(nanoae.load_data("table.csv").flat(wide=True)[0])
     assert code == 0 and verdict(trained, "all", OTHER.astype(np.float32), learned) in out
-    assert "judged  all 25 rows; the model was trained on another set, table.csv\n" in out
+    assert "tested  all 25 rows; the model was trained on other data, table.csv\n" in out
     assert "data    other.csv: rows of 5 columns" in out
     code, out, _ = run("evaluate", "run", "--data", "other.csv", "--split", "test")
     assert (
         verdict(trained, "test", nanoae.load_data("other.csv").flat(wide=True)[1], learned) in out
     )
-    assert "judged  the 5 test rows of 25; the model was trained on another set, table.csv\n" in out
+    assert "tested  the 5 test rows of 25; the model was trained on other data, table.csv\n" in out
 
 
 @pytest.mark.parametrize("name", ["table.csv", "copy.csv"])
@@ -71,17 +71,17 @@ def test_of_the_training_set_the_test_rows_are_judged(run, trained, name):
     x_train, x_test = nanoae.load_data("table.csv").flat(wide=True)
     code, out, _ = run("evaluate", "run", "--data", name)
     assert code == 0 and verdict(trained, "test", x_test, nanoae.PCA(2).fit(x_train)) in out
-    assert "judged  the 8 test rows of 40, of the set that the model was trained on\n" in out
+    assert "tested  the 8 test rows of 40 in the model's training data\n" in out
     told = json.loads(Path("run/config.json").read_text())["results"]
     assert f"test mse {told['test']['mse']:.4g}   PCA-2 {told['pca']['mse']:.4g}\n" in out
     out = run("evaluate", "run", "--data", name, "--split", "train")[1]
-    assert "judged  the 32 train rows of 40, of the set" in out
+    assert "tested  the 32 train rows of 40 in the model's training data" in out
 
 
 def test_rows_in_another_order_are_split_otherwise_and_so_another_set(run, trained):
     write("table.csv", TABLE[::-1])
     assert (
-        "judged  all 40 rows; the model was trained on another set"
+        "tested  all 40 rows; the model was trained on other data"
         in run("evaluate", "run", "--data", "table.csv")[1]
     )
 
@@ -89,14 +89,14 @@ def test_rows_in_another_order_are_split_otherwise_and_so_another_set(run, train
 def test_a_set_with_test_rows_of_its_own_is_judged_by_them(run, trained):
     np.savez("split.npz", x_train=OTHER[:20], x_test=OTHER[20:])
     out = run("evaluate", "run", "--data", "split.npz")[1]
-    assert "judged  the 5 test rows of 25; the model was trained on another set, table.csv\n" in out
+    assert "tested  the 5 test rows of 25; the model was trained on other data, table.csv\n" in out
     assert f"test mse {trained.evaluate(OTHER[20:].astype(np.float32))['mse']:.4g}" in out
 
 
 def test_one_row(run, trained):
     write("one.csv", OTHER[:1])
     code, out, _ = run("evaluate", "run", "--data", "one.csv")
-    assert code == 0 and "judged  its row" in out
+    assert code == 0 and "tested  its row" in out
     assert f"all mse {trained.evaluate(OTHER[:1].astype(np.float32))['mse']:.4g}" in out
 
 
@@ -129,8 +129,7 @@ def test_models_of_python_and_of_former_times_have_no_baseline(run, trained):
             in out
         )
         assert (
-            "judged  the 5 test rows of 25; the model file does not say what it was trained on"
-            in out
+            "tested  the 5 test rows of 25; the model file does not name its training data" in out
         )
 
 
@@ -154,10 +153,10 @@ def test_predictors_are_judged_on_the_same_rows(run):
     assert run("train", "--data", "table.csv", "--out", "run", *told)[0] == 0
     model = nanoae.load("run/model.npz")
     out = run("evaluate", "run", "--data", "other.csv", "--label", "y")[1]
-    assert "judged  all 25 rows" in out
+    assert "tested  all 25 rows" in out
     assert f"all error {100 * model.evaluate(OTHER, np.arange(25) % 3)['error']:.2f} %" in out
     assert (
-        "judged  the 8 test rows"
+        "tested  the 8 test rows"
         in run("evaluate", "run", "--data", "table.csv", "--label", "y")[1]
     )
 
@@ -217,26 +216,26 @@ def test_images_of_another_type_are_judged_on_the_scale_of_the_training(run, lea
             BYTES,
             BYTES.reshape(30, 36),
             (),
-            "expected pixels of which it is known",
+            "expected pixels with a known maximum",
         ),
-        "16 bits, or 12": (BYTES, BYTES.astype(np.uint16) * 16, (), "Say it with --maximum"),
+        "16 bits, or 12": (BYTES, BYTES.astype(np.uint16) * 16, (), "Pass it with --maximum"),
         "pixels to a model of shares": (
             BYTES / 255,
             BYTES * 1.0,
             (),
-            "got float64 from 0 to 255. Say it with",
+            "got float64 from 0 to 255. Pass it with",
         ),
         "bytes to a model of measurements": (
             BYTES / 100.0,
             BYTES,
             (),
-            "expected numbers to be taken as they are",
+            "expected unscaled numbers",
         ),
         "a maximum where there was none": (
             BYTES.reshape(30, 36),
             BYTES.reshape(30, 36)[:9],
             ("--maximum", "255"),
-            "expected numbers to be taken as they are, as in the training (uint8 from 0 to 255)",
+            "expected unscaled numbers, as in training (uint8 from 0 to 255)",
         ),
     }.values(),
 )

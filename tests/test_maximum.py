@@ -198,8 +198,8 @@ def test_the_command_is_told_of_pixels_in_a_table(tmp_path, monkeypatch, capsys)
     assert main(["train", "--data", "set.csv", "--out", "a", *short]) == 2
     assert "expected values in [0, 1]" in capsys.readouterr().err
     assert main(["train", "--data", "set.csv", "--maximum", "255", "--out", "b", *short]) == 0
-    assert "from 0 to 255, read as 0 to 1" in capsys.readouterr().out
+    assert "from 0 to 255, scaled to 0 to 1" in capsys.readouterr().out
     np.save("bits.npy", BITS.astype(bool))
     assert main(["train", "--data", "bits.npy", "--out", "c", *short]) == 0
-    assert "bool from 0 to 1, read as 0 to 1" in capsys.readouterr().out
+    assert "bool from 0 to 1, scaled to 0 to 1" in capsys.readouterr().out
     assert nanoae.load("b/model.npz").n_features_in_ == 64

@@ -107,7 +107,7 @@ def test_rank_0_alone_prints_and_writes(tmp_path):
     assert json.loads((tmp_path / "two" / "config.json").read_text())["ranks"] == 2
     assert done.stderr.count("unrecognized arguments: --epoks") == 1
     assert done.stderr.count("expected one process, got 2") == 1
-    assert done.stderr.count("it holds files already") == 1
+    assert done.stderr.count("it already contains files") == 1
 
 
 @pytest.mark.parametrize("size", ["PMI_SIZE", "OMPI_COMM_WORLD_SIZE"])

@@ -243,7 +243,7 @@ def test_the_command_finds_the_runs_own_data_and_is_whole_or_nothing(tmp_path, c
     capsys.readouterr()
     assert main(["report", "run/model.npz", "--data", "digits", "--out", "no.html"]) == 2
     assert main(["report", "run", "--out", "no.txt"]) == 2
-    assert "expected a name that ends in .html" in capsys.readouterr().err
+    assert "expected a file name ending in .html" in capsys.readouterr().err
     assert not os.path.exists("no.html") and not os.path.exists("no.txt")
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     (tmp_path / "run" / "config.json").write_text(json.dumps(config | {"interrupted": True}))
@@ -253,7 +253,7 @@ def test_the_command_finds_the_runs_own_data_and_is_whole_or_nothing(tmp_path, c
     (tmp_path / "run" / "model.npz").unlink()
     (tmp_path / "run" / "checkpoints").mkdir()
     assert main(["report", "run"]) == 2
-    assert "Go on with it: --resume run." in capsys.readouterr().err
+    assert "Continue it with --resume run." in capsys.readouterr().err
 
 
 def test_a_text_run_reports_on_the_lines_it_held_out(tmp_path, monkeypatch):

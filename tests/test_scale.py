@@ -241,10 +241,10 @@ def test_the_command_scales_and_says_so(table, tmp_path, capsys):
         ]
     )
     told = capsys.readouterr().out
-    assert "scaling standard: the columns' standard deviations go from 0.01" in told
+    assert "scaling standard: the standard deviations of the columns range from 0.01" in told
     mine, pca = map(
         float,
-        re.search(r"test scaled mse (\S+)   PCA-2 mse (\S+)   in the data's units", told).groups(),
+        re.search(r"test scaled mse (\S+)   PCA-2 mse (\S+)   in original units", told).groups(),
     )
     assert mine < pca < 0.2
     assert json.loads((out / "config.json").read_text())["scaling"] == "standard"

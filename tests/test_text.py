@@ -550,7 +550,7 @@ def test_one_line_is_learned_and_said_to_be_few(command, tmp_path):
     (tmp_path / "one.txt").write_text("Alone at last")
     code, out, err = command("text", "train", "one.txt", *QUICK, "--out", "mine", "--quiet")
     assert (code, err) == (0, "") and out.startswith(
-        "the training lines: there are too few to hold any out: ELBO"
+        "the training lines, since there are too few to hold any out: ELBO"
     )
     assert (tmp_path / "mine" / "model.npz").is_file()
 

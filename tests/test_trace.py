@@ -327,10 +327,10 @@ def test_as_text(capsys):
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    (["--sizes", "4-3"], "--sizes: expected widths as 4-3-2-3-4"),
+    (["--sizes", "4-3"], "--sizes: expected widths like 4-3-2-3-4"),
     (["--rows", "-3"], "expected x (N, ...) of 1 to 16 rows"),
     (["--epochs", "99999999999999999999"], "1 to 100,000 epochs"),
-    (["--data", "digits"], "--sizes: expected a width of 64"),
+    (["--data", "digits"], "--sizes: expected 64, the width of the data"),
     (["--activation", "tahn"], "Did you mean 'tanh'"),
     (["--activation", "tahn", "--sizes", "4-3-4"], "Did you mean 'tanh'"),
     (["--break", "transposed"], "Did you mean"),

@@ -124,7 +124,7 @@ def test_the_command_learns_a_table_as_it_is(tmp_path, capsys):
     assert "column 'id' rises from row to row" in capsys.readouterr().err
     assert main([*train, "--ignore", "id", "--code-size", "3", "--out", run]) == 0
     assert main(["evaluate", run, "--data", str(new)]) == 0
-    assert "3 columns, 2 of them words" in capsys.readouterr().out
+    assert "3 columns, 2 of them text" in capsys.readouterr().out
     assert main(["reconstruct", run, "--data", str(new), "--out", str(again)]) == 0
     with open(again, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -137,7 +137,7 @@ def test_gaps_alone_need_no_encoder(tmp_path, capsys):
     data = write(tmp_path / "t.csv", [[row[0] % 7, row[1]] for row in shops(60, 0.1)], ("a", "b"))
     run = str(tmp_path / "run")
     assert main(["train", "--data", data, "--epochs", "5", "--no-figures", "--out", run]) == 0
-    assert "in the data's units" in capsys.readouterr().out
+    assert "in original units" in capsys.readouterr().out
     assert main(["evaluate", run, "--data", data]) == 0
 
 

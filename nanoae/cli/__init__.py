@@ -1,4 +1,4 @@
-"""The `nanoae` command. Each subcommand is a file of this room: the options it takes, then what it does with them."""
+"""The `nanoae` command. Each subcommand has a file in this folder, with its options first, then what it does."""
 
 from __future__ import annotations
 
@@ -55,37 +55,37 @@ COMMANDS = (
 
 EPILOG = """\
 examples:
-  nanoae train                                           train on the digits that come with nanoae
+  nanoae train                                           train on the built-in digits
   nanoae train --preset deep-32                          a published autoencoder, on MNIST
   nanoae train --data table.csv --code-size 2            your own .csv, .npy, .npz or folder of images
-  nanoae tune --preset tf1-20 --grid code_size=10,20,30  train each, keep the best, test it once
-  nanoae evaluate runs/digits-1 --data digits            test error of a model, beside PCA's
+  nanoae tune --preset tf1-20 --grid code_size=10,20,30  search hyperparameters: keep the best, test it once
+  nanoae evaluate runs/digits-1 --data digits            test error of a model, compared with PCA's
   nanoae encode runs/digits-1 --data digits --out codes.csv
   nanoae reconstruct runs/digits-1 --data digits --out reconstructions.png
-  nanoae report runs/digits-1                            one HTML page: curves, errors, codes, and knobs to turn
-  nanoae generate runs/vae-20-1 --out drawn.png          new examples, of a variational autoencoder or any other
-  nanoae text train                                      lines of text; then: nanoae text generate --keyword coffee
-  nanoae detect --train normal.csv --score new.csv --out scores.csv --explain   what is abnormal, and why
-  nanoae export runs/digits-1 --out model.onnx           a model for onnxruntime and others
-  nanoae gradcheck --all                                 every hand-written gradient against finite differences
-  nanoae trace                                           one training step to follow, number by number, on a page
-  nanoae bench --preset deep-32                          this model's step on the CPU and the GPU; which to take
-  nanoae info                                            versions, BLAS, threads, GPU, data folders
-  nanoae completion bash                                 a script for ~/.bashrc: Tab completes commands and options
+  nanoae report runs/digits-1                            an HTML page: curves, errors, codes, interactive decoder
+  nanoae generate runs/vae-20-1 --out drawn.png          sample new examples from a variational or other autoencoder
+  nanoae text train                                      train on text; then: nanoae text generate --keyword coffee
+  nanoae detect --train normal.csv --score new.csv --out scores.csv --explain   which rows are abnormal, and why
+  nanoae export runs/digits-1 --out model.onnx           export a model, for onnxruntime and others
+  nanoae gradcheck --all                                 check all gradients against finite differences
+  nanoae trace                                           show one training step on a page, number by number
+  nanoae bench --preset deep-32                          time this model's training step on CPU and GPU
+  nanoae info                                            show versions, BLAS, threads, GPU, data folders
+  nanoae completion bash                                 print a script for ~/.bashrc: Tab completes commands
 
-exit codes: 0 done, 1 a gradient check failed or training diverged, 2 wrong input, 130 stopped by Ctrl-C
+exit codes: 0 success, 1 gradient check failed or training diverged, 2 invalid input, 130 stopped by Ctrl-C
 """
 
 
 class Parser(argparse.ArgumentParser):
-    """Tells a mistake in one line, not below the usage of every option, and what may have been meant."""
+    """Report a mistake in one line, without the usage of every option, and suggest the option that was meant."""
 
     given: Sequence[str] = ()
 
     def parse_known_args(self, args=None, namespace=None):
         self.given = sys.argv[1:] if args is None else args
         found, unknown = super().parse_known_args(args, namespace)
-        if unknown:  # said here, by the parser of the command, which knows its options
+        if unknown:  # reported by the parser of the subcommand, which knows its options
             self.error(f"unrecognized arguments: {' '.join(unknown)}.{self.meant(unknown[0])}")
         return found, unknown
 
@@ -99,7 +99,7 @@ class Parser(argparse.ArgumentParser):
             super()._print_message(message, file)
 
     def meant(self, word: str) -> str:
-        """The option that an unknown one may have been meant for."""
+        """Suggest a known option for an unknown one."""
         name, _, _ = word.partition("=")
         known = [option for option in self._option_string_actions if option[:2] == "--"]
         return did_you_mean(name, known)
@@ -109,7 +109,7 @@ class Parser(argparse.ArgumentParser):
         if choice:
             message += "." + did_you_mean(choice[1], choice[2].replace("'", "").split(", "))
         elif "required" in message:
-            # It may have been given by a misspelt name.
+            # The required option may have been misspelt.
             options = [word for word in self.given if word.startswith("--")]
             unknown = [word for word in options if not self._get_option_tuples(word)]
             message += f". Unrecognized: {unknown[0]}.{self.meant(unknown[0])}" if unknown else ""
@@ -123,7 +123,7 @@ class Parser(argparse.ArgumentParser):
 def command_line() -> argparse.ArgumentParser:
     parser = Parser(
         prog="nanoae",
-        description="Autoencoders on a from-scratch engine. `nanoae COMMAND --help` lists the options of each.",
+        description="Autoencoders on a from-scratch engine. `nanoae COMMAND --help` lists the options of a command.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -135,8 +135,8 @@ def command_line() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code. `argv` is by default what the shell passed."""
-    let_everything_be_printed()
+    """Run one command and return its exit code. `argv` defaults to the shell's arguments."""
+    make_streams_safe()
     parser = command_line()
     completion.answer(parser)
     args = parser.parse_args(argv)
@@ -149,12 +149,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         restart_on_the_best_blas()
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        # an overflow ends in a NotFiniteError, which says more
+        # an overflow raises a NotFiniteError, which is more specific
         warnings.simplefilter("ignore", RuntimeWarning)
-        # PCA's error stands beside the result
+        # PCA's error is printed with the result
         warnings.simplefilter("ignore", nanoae.UnderfitWarning)
-        tell_once = functools.cache(lambda text: log_error(f"warning: {text}"))
-        warnings.showwarning = lambda message, *_, **__: tell_once(str(message))  # type: ignore[assignment]
+        warn_once = functools.cache(lambda text: log_error(f"warning: {text}"))
+        warnings.showwarning = lambda message, *_, **__: warn_once(str(message))  # type: ignore[assignment]
         quiet = False
         try:
             group = process_group()
@@ -163,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             quiet = group.rank > 0
             with group.guard(report_error):
                 return run_on_ranks(args, group)
-        except TOLD as error:
+        except REPORTED as error:
             return 2 if quiet else report_error(error)
 
 
@@ -182,7 +182,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def run_on_ranks(args: argparse.Namespace, group: ProcessGroup) -> int:
-    """`run` on each rank of an MPI launch, of which rank 0 prints."""
+    """`run` on each rank of an MPI launch; only rank 0 prints."""
     if args.run not in (train.run, text.train):
         raise ValueError(
             f"expected one process, got {group.size} from mpiexec: only `nanoae train` and `nanoae text train` use "
@@ -198,7 +198,7 @@ def run_on_ranks(args: argparse.Namespace, group: ProcessGroup) -> int:
         return run(args)
 
 
-TOLD = (
+REPORTED = (
     NotFiniteError,
     OSError,
     ValueError,
@@ -210,12 +210,12 @@ TOLD = (
 
 
 def report_error(error: BaseException) -> int:
-    """Tell of an error in a line, or of one that nobody has foreseen with all that Python knows; the exit code."""
-    if isinstance(error, BrokenPipeError):  # `nanoae info | head -1`: nobody reads on
+    """Print an error in one line, or the traceback of an unexpected one; return the exit code."""
+    if isinstance(error, BrokenPipeError):  # `nanoae info | head -1`: the reader is gone
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         return 141
-    if not isinstance(error, TOLD):
+    if not isinstance(error, REPORTED):
         return report_trace(error)
     message = str(error)
     if isinstance(error, OSError):
@@ -231,20 +231,20 @@ def report_error(error: BaseException) -> int:
     return 1 if isinstance(error, NotFiniteError) else 2
 
 
-def let_everything_be_printed() -> None:
-    """So that no work ends at its last line: what a terminal has no letter for is written as an escape, and what nobody
-    is there to read, where stdout or stderr are closed, goes nowhere."""
+def make_streams_safe() -> None:
+    """Keep printing from ending a command: characters that the terminal cannot show are written as escapes, and output
+    to a closed stdout or stderr is discarded."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for good
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - stays open
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
 
 def restart_on_the_best_blas() -> None:
-    """Start this process anew where OpenBLAS has taken a slower kernel than the CPU has: it reads its environment only
-    once, as NumPy loads. The process is ours, so its environment is ours to choose."""
+    """Restart this process if OpenBLAS chose a slower kernel than the CPU supports. It reads the environment only when
+    NumPy is loaded; the process is our own, so we may set it."""
     better = best_environment()
     if better and os.name == "posix":
         command = [sys.executable, *sys.orig_argv[1:]]

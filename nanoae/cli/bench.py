@@ -1,4 +1,4 @@
-"""`nanoae bench`: how long a training step of this model takes on the CPU and on the GPU, and which to take."""
+"""`nanoae bench`: time a training step of a model on the CPU and on the GPU, and recommend one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nanoae.cli import settings
 from nanoae.cli.options import JSON, command, declare
 from nanoae.cli.output import STDOUT, write_json
 
-STEPS = 50  # in an epoch of the measurement, whatever the size of the data
+STEPS = 50  # per measured epoch, for data of any size
 
 
 def add_to(commands) -> None:
@@ -26,9 +26,9 @@ def add_to(commands) -> None:
         commands,
         "bench",
         run,
-        "time this model's training step on the CPU and on the GPU, and say which is faster",
-        description="Times training steps of the model that `nanoae train` would train with the same options. The "
-        "comparison with other libraries is in the repository: python -m benchmarks, and on a GPU python -m "
+        "time a model's training step on the CPU and on the GPU, and recommend one",
+        description="Times training steps of the model that `nanoae train` would train with the same options. For a "
+        "comparison with other libraries, run in the repository python -m benchmarks, or on a GPU python -m "
         "benchmarks.gpu.",
         epilog="example: nanoae bench --preset deep-32 --batch-size 1024",
     )
@@ -37,7 +37,7 @@ def add_to(commands) -> None:
     declare(
         parser,
         f"""
-        --seconds X=3.0   to time each device for
+        --seconds X=3.0   time to spend on each device
         {JSON}
     """,
     )
@@ -49,14 +49,14 @@ def run(args: argparse.Namespace) -> int:
     model = settings.build_model(args, data)
     if not isinstance(model, Autoencoder):
         raise ValueError(
-            f"bench: expected an autoencoder, got {type(model).__name__}. Leave --classify, --regress out."
+            f"bench: expected an autoencoder, got {type(model).__name__}. Leave out --classify and --regress."
         )
     if not 0 < args.seconds < math.inf:
         raise ValueError(f"--seconds: expected a number > 0, got {args.seconds}.")
     x = data.flat(data_options.black(model))[0]
     batch = min(model.resolved_batch_size(len(x)), len(x))
     log = (lambda text: None) if args.json else print
-    log(f"{model}\n{len(x):,} rows of {x.shape[1]}, {batch} a step\n")
+    log(f"{model}\n{len(x):,} rows of {x.shape[1]}, {batch} per step\n")
     timings: dict[str, dict[str, Any]] = {}
     devices = ("numpy", "cupy") if model.backend == "auto" else (model.backend,)
     for backend in devices:
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         epoch = -(-len(x) // batch) * us / 1e6
         timings[backend] = {"microseconds": us, "rows_per_second": speed, "device": device}
         log(
-            f"{us:12,.1f} us a step, {speed:12,.0f} rows a second, {epoch:8.3f} s an epoch: {device}"
+            f"{us:12,.1f} us per step, {speed:12,.0f} rows per second, {epoch:8.3f} s per epoch: {device}"
         )
     times = [facts["microseconds"] for facts in timings.values() if "microseconds" in facts]
     if args.json:
@@ -82,14 +82,14 @@ def run(args: argparse.Namespace) -> int:
     elif len(times) == 2:
         cpu, gpu = times
         best = "GPU, --backend cupy" if gpu < cpu else "CPU, --backend numpy"
-        print(f"\nTake the {best}: {max(times) / min(times):.1f} times as fast.")
+        print(f"\nUse the {best}: {max(times) / min(times):.1f} times as fast.")
     elif "numpy" in timings:
-        print("\nTake the CPU: there is no other device here.")
+        print("\nUse the CPU: there is no GPU here.")
     return 0
 
 
 def step_time(model: Any, x: np.ndarray, seconds: float) -> tuple[float, str]:
-    """Microseconds of a step, in the fastest of the epochs over x that fit into `seconds`; the device, in words."""
+    """Microseconds per step in the fastest epoch over x within `seconds`, and a description of the device."""
     times: list[float] = []
     started = time.perf_counter()
 
@@ -100,11 +100,11 @@ def step_time(model: Any, x: np.ndarray, seconds: float) -> tuple[float, str]:
     model.set_params(callbacks=[enough], patience=None).build(x.shape[1])
     trainer = model.new_trainer(len(x), epochs=1_000_000)
     with warnings.catch_warnings():
-        # Its end, "... is kept", is not so here.
+        # Its message says that the model is kept, which is not so here.
         warnings.filterwarnings("ignore", "training was interrupted")
         trainer.fit(*model.training_data(x))
     if trainer.interrupted:
         raise KeyboardInterrupt
     steps = -(-len(x) // trainer.batch_size)
     device = model.network_.ops.describe()
-    return min(times[2:]) / steps * 1e6, device  # two warm up: buffers made, steps captured
+    return min(times[2:]) / steps * 1e6, device  # the first two epochs warm up

@@ -1,4 +1,4 @@
-"""`nanoae completion`: a script for the shell, with which the Tab key completes commands, options and their values."""
+"""`nanoae completion`: a shell script for Tab completion of commands, options and their values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 
 from nanoae.cli.options import command
 
-# in the environment, where the shell's script wants to know what may come next
+# environment variable by which the shell's script asks for completions
 ASKED = "_ARGCOMPLETE"
 
 
@@ -16,8 +16,8 @@ def add_to(commands) -> None:
         commands,
         "completion",
         run,
-        "print a script that lets the Tab key complete commands and options",
-        description="Prints a script for the shell. Append it to ~/.bashrc or ~/.zshrc, or write it to "
+        "print a shell script for Tab completion",
+        description="Prints a shell script. Append it to ~/.bashrc or ~/.zshrc, or write it to "
         "~/.config/fish/completions/nanoae.fish.",
         epilog="example: nanoae completion bash",
     )
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def answer(parser: argparse.ArgumentParser) -> None:
-    """Tell the shell's script what may come next, where it has asked, and end there."""
+    """Answer the shell's request for completions, if there is one, and exit."""
     if ASKED in os.environ:
         from argcomplete import autocomplete
 

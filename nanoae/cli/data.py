@@ -1,4 +1,4 @@
-"""The data options, which all commands share, and the rows they name."""
+"""The data options, which all commands share, and the rows that they select."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from nanoae.survey import extremes
 
 SPLITS = ("train", "test", "all")
 HEADERS = {"auto": None, "yes": True, "no": False}
-# rows on the model's scale, (N, D), and what its methods take beside them
+# rows on the model's scale, (N, D), and further arguments of its methods
 Table = tuple[np.ndarray, dict[str, Any]]
 
 
@@ -34,7 +34,7 @@ def add_options(parser: ArgumentParser, required: bool = False, default: str | N
         group,
         f"""
         --data NAME,PATH   {", ".join(NAMES)}, or a .csv, .tsv, .txt (or .gz), .npy, .npz, .parquet, .arrow or IDX file,
-                           or a folder of images, of one for each class, or of Parquet files
+                           or a folder of images, of one subfolder per class, or of Parquet files
     """,
         required=required,
         default=default,
@@ -43,16 +43,16 @@ def add_options(parser: ArgumentParser, required: bool = False, default: str | N
     declare(
         group,
         """
-        --data-dir FOLDER  where to look for mnist and fashion-mnist first
-        --label COLUMN     the column of a table that holds the label
-        --maximum X        the value that becomes 1, where the file's type does not tell: 255 for pixels in a .csv
+        --data-dir FOLDER  folder to search first for mnist and fashion-mnist
+        --label COLUMN     the column of a table that contains the labels
+        --maximum X        the value that becomes 1, if the file's type does not determine it: 255 for pixels in a .csv
     """,
     )
     declare(
         group,
         """
         --ignore A,B  columns of a table to leave out, such as ids
-        --resize HxW  the height and width to scale the images of a folder to, as 64x48
+        --resize HxW  scale the images of a folder to this height and width, e.g. 64x48
     """,
         default="",
     )
@@ -64,35 +64,35 @@ def add_limit(group: argparse._ActionsContainer) -> None:
     declare(
         group,
         """
-        --limit SIZE    the most that a file may unpack to in all, as 8GB (default: 4GiB; a model 32MiB, or 4 times its
-                        file)
-        --memory SIZE=1GB   about what the rows of a large table may take in all, as 500MB
+        --limit SIZE    maximum size that a file may unpack to, e.g. 8GB (default: 4GiB; for a model 32MiB, or 4 times
+                        the size of its file)
+        --memory SIZE=1GB   approximate memory for the rows of a large table, e.g. 500MB
     """,
     )
 
 
 def limit(args: Namespace) -> int:
-    """That of a file of data."""
+    """The limit of a data file, in bytes."""
     return UNPACK_LIMIT if args.limit is None else args.limit
 
 
 def add_format(parser: ArgumentParser) -> argparse._ArgumentGroup:
-    """The options that say how a text table is written, where the reader is in doubt."""
+    """Add the options that describe the format of a text table, for cases that the reader cannot decide."""
     group = parser.add_argument_group(
-        "text tables", "found in the file; these settle what it leaves open"
+        "text tables", "detected from the file; use these options if it is ambiguous"
     )
     declare(
         group,
         """
-        --separator C     between columns: a character, "tab" or "blank"
-        --decimal C       the decimal mark of all numbers, "." or ","
-        --encoding NAME   of the characters, as cp1252
+        --separator C     column separator: a character, "tab" or "blank"
+        --decimal C       decimal mark of all numbers, "." or ","
+        --encoding NAME   character encoding, e.g. cp1252
         --header auto|yes|no=auto   whether the first row names the columns
     """,
     )
     declare(
         group,
-        "--na TEXT  a mark of missing values; may be given several times",
+        "--na TEXT  a mark of missing values; can be repeated",
         action="append",
         default=[],
     )
@@ -105,7 +105,7 @@ def add_format(parser: ArgumentParser) -> argparse._ArgumentGroup:
 
 
 def text_format(args: Namespace) -> dict[str, Any]:
-    """What they say, as `load_data` and `read_table` take it; nothing where they say nothing."""
+    """The text table options that were given, as arguments of `load_data` and `read_table`."""
     given = {
         "separator": args.separator,
         "decimal": args.decimal,
@@ -123,20 +123,20 @@ def listed(text: str) -> tuple[str, ...]:
 
 
 def no_inputs(args: Namespace) -> list[str]:
-    """The columns that the options name and that are not to be learned: --ignore, then --label."""
+    """The columns named by options that are not inputs: --ignore, then --label."""
     ignored = list(listed(args.ignore))
     return [*ignored, args.label] if args.label else ignored
 
 
 def reading_notes(args: Namespace) -> dict[str, list[str]]:
-    """What a model notes of how its data were read, for those that it is used on: the columns of a table that it did
-    not learn, and what is missing there; the size that images were scaled to."""
+    """How the data were read, which a model file notes for later data: the columns of a table that were left out, the
+    marks of missing values, and the size that images were scaled to."""
     return {"ignore": no_inputs(args), "na": args.na, "resize": args.resize.split()}
 
 
 def as_learned(args: Namespace, notes: dict[str, list[str]]) -> Namespace:
-    """`args` that read a text table, or a folder of images, as the model's was read, by its `reading_notes`; columns
-    that it did not learn need not be there."""
+    """`args` that read a text table, or a folder of images, like the model's training data (`reading_notes`); columns
+    that it did not learn may be absent."""
     path = Path(args.data)
     found = copy.copy(args)
     if path.is_dir():
@@ -158,8 +158,9 @@ def read(
     model: Any = None,
     words: bool = False,
 ) -> Dataset:
-    """The data set, split into training and test rows; a user's file `in_order` is only cut, not shuffled. Of a text
-    table the columns that `model` learned, by their names; with `words` and gaps, if that did, or is to, learn those.
+    """The data set, split into training and test rows; with `in_order`, a user's file is not shuffled. A text table is
+    reduced to the columns that `model` learned, by name, and may contain text and missing values if `words` is set or
+    the model learned them.
     """
     encoder = getattr(model, "table_encoder_", None)
     if words or getattr(model, "missing", None) == "mask":
@@ -184,29 +185,29 @@ def read(
 
 
 def column_names(model: Any) -> list[str] | None:
-    """Those of the table that it learned from, if it had any."""
+    """The column names of the model's training table, if it had any."""
     names = getattr(model, "feature_names_in_", None)
     return None if names is None else [str(name) for name in names]
 
 
 def black(model: Any) -> float:
-    """What black pixels are for this model; see `NetworkEstimator.black_`."""
+    """The value of black pixels for this model; see `NetworkEstimator.black_`."""
     return getattr(model, "black_", 0.0)
 
 
 def predicts(model: Any) -> bool:
-    """Whether it learns labels, and not to give the rows back."""
+    """Return True if the model predicts labels instead of reconstructing rows."""
     return hasattr(model, "predict")
 
 
 def conditional(model: Any) -> bool:
-    """Whether it learned rows under their labels, and has to be told them."""
+    """Return True if the model is conditioned on labels."""
     return getattr(model, "classes_", None) is not None and not predicts(model)
 
 
 def parts(data: Dataset, split: str, model: Any, learned: bool = False) -> list[Table]:
-    """The tables of a split, for "all" the training and the test rows. With labels where the model is told them,
-    condition=; and where it predicts them and they are to be `learned`, y=."""
+    """The tables of a split; for "all", the training and the test rows. A conditional model also gets the labels, as
+    condition=, and a predictor as y= if they are to be `learned`."""
     name = None
     if conditional(model):
         name = "condition"
@@ -221,7 +222,7 @@ def parts(data: Dataset, split: str, model: Any, learned: bool = False) -> list[
 
 
 def by_rows(method: Callable[..., np.ndarray], tables: list[Table]) -> Iterator[np.ndarray]:
-    """method(rows, ...) of all rows, one table after the other, some rows at a time."""
+    """Yield method(rows, ...) for all rows, one table after another, block by block."""
     for table, extra in tables:
         for rows, block in numbered_blocks(table):
             own = {name: labels[rows] for name, labels in extra.items()}
@@ -229,7 +230,7 @@ def by_rows(method: Callable[..., np.ndarray], tables: list[Table]) -> Iterator[
 
 
 def joined(tables: list[Table]) -> Table:
-    """All rows, one table after the other."""
+    """All rows, one table after another."""
     rows, extras = zip(*tables, strict=True)
     together = {}
     for name in extras[0]:
@@ -245,7 +246,7 @@ def first(table: Table, n: int) -> Table:
 
 
 def labels(data: Dataset, split: str) -> np.ndarray:
-    """The labels (N,) of the training or the test rows; ValueError where there are none."""
+    """The labels (N,) of the training or the test rows; ValueError if there are none."""
     which = "training" if split == "train" else split
     y = label_column(data.y_train if split == "train" else data.y_test)
     if y is None:
@@ -257,12 +258,12 @@ def labels(data: Dataset, split: str) -> np.ndarray:
 
 
 def label_column(y: np.ndarray | None) -> np.ndarray | None:
-    """The labels (N,) of rows; None where there are none, or several for each."""
+    """The labels (N,) of rows; None if there are none, or several per row."""
     return None if y is None or y.ndim != 1 else y
 
 
 def describe(data: Dataset, model: Any) -> str:
-    """How many rows, of which shape and range, on the model's scale."""
+    """The number of rows, their shape and range, on the model's scale."""
     rows = f"{len(data.x_train):,} training and {len(data.x_test):,} test rows"
     return f"{data.name}: {rows} of {describe_rows(data, model)}"
 
@@ -273,7 +274,7 @@ def describe_rows(data: Dataset, model: Any) -> str:
     if data.encoder is not None:
         columns = len(data.encoder.names_)
         words = columns - data.encoder.categories_.count(None)
-        return f"{counted(columns, 'column')}, {words} of them words, as {x.shape[1]} numbers"
+        return f"{counted(columns, 'column')}, {words} of them text, as {x.shape[1]} numbers"
     shape = " x ".join(map(str, data.shape))
     if len(data.shape) == 1:
         shape = counted(data.shape[0], "column")
@@ -284,5 +285,5 @@ def describe_rows(data: Dataset, model: Any) -> str:
     if data.maximum:
         low = black(model)
         read = [f"{low + (1 - low) * end / data.maximum:g}" for end in (lowest, highest)]
-        scaled = f", read as {' to '.join(read)}"
+        scaled = f", scaled to {' to '.join(read)}"
     return f"{shape}, {x.dtype} from {lowest:g} to {highest:g}{scaled}"

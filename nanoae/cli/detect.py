@@ -1,4 +1,4 @@
-"""`nanoae detect`: learn from a table of normal rows, and say of other rows how abnormal they are, and why."""
+"""`nanoae detect`: learn from a table of normal rows, score how abnormal other rows are, and explain why."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from nanoae.spelling import counted
 
 REASONS = 3  # columns named in a row's `reason`
 DESCRIPTION = """\
-Learns what is normal from one table, and says of each row of another how abnormal it is.
+Learns what is normal from one table, and scores how abnormal each row of another table is.
 
-The file written has a row for each row judged: its line in that file, the ignored columns, the anomaly score, the
-p-value (the share of normal rows expected to score as high, by rows that the networks did not learn from), and 1 in
-`abnormal` where it scores above the threshold.
-With --explain it also has a `reason`, and each column's share of the score, negative where the value is lower than
+The output has one row for each scored row: its row number, the ignored columns, the anomaly score, the p-value (the
+share of normal rows expected to score as high, estimated from rows that the networks did not learn from), and
+`abnormal`, which is 1 if the score is above the threshold.
+With --explain there are also a `reason` and each column's share of the score, negative if the value is lower than
 expected.
 
-Columns are numbers, or categories where they are text; empty cells, NA, null, None and ? are missing values, which are
-masked: they have no share in the loss or the score. The rows to judge have the columns that were learned, in any
-order. Separators, decimal commas, thousands, %, currency signs and headers are found in .csv, .tsv and .txt files,
-also packed as .gz; what may be read in two ways is refused by what to say. Parquet and Arrow files, folders of them,
-and .npy files hold numbers alone, and need not fit in memory.
+Text columns are treated as categories, all others as numbers. Empty cells, NA, null, None and ? are missing values,
+which are masked: they do not contribute to the loss or the score. The rows to score need the columns that were learned,
+in any order. Separators, decimal commas, thousands separators, %, currency signs and headers of .csv, .tsv and .txt
+files (also compressed as .gz) are detected; for an ambiguous file, the error names the option that decides. Parquet and
+Arrow files, folders of them, and .npy files contain only numbers, and need not fit in memory.
 
---save keeps what was learned, the threshold and the ignored columns included; another time --model takes the place
+--save writes the fitted detector, including the threshold and the ignored columns, which --model loads later in place
 of --train:
   nanoae detect --train normal.csv --save detector.npz --ignore id
   nanoae detect --model detector.npz --score new.csv --out scores.csv
@@ -50,7 +50,7 @@ def add_to(commands) -> None:
         commands,
         "detect",
         run,
-        "learn normal rows of a .csv file, score the rows of another",
+        "detect anomalies: learn from the normal rows of a .csv file, score another",
         description=DESCRIPTION,
         epilog="example: nanoae detect --train normal.csv --score new.csv --out scores.csv --explain --ignore id",
     )
@@ -58,17 +58,17 @@ def add_to(commands) -> None:
     declare(
         files.add_mutually_exclusive_group(required=True),
         """
-        --train CSV   rows that are normal, nearly all
-        --model NPZ   a file that --save wrote
+        --train CSV   training rows, nearly all of them normal
+        --model NPZ   a detector written by --save
     """,
     )
     declare(
         files,
         f"""
-        --score CSV   rows to judge
-        --out CSV     the file to write; "-": stdout
-        --save NPZ    the model file to write
-        --explain     add the reason, and each column's share of the score
+        --score CSV   rows to score
+        --out CSV     output file; "-" for stdout
+        --save NPZ    file to write the fitted detector to
+        --explain     add a reason, and each column's share of the score
         {JSON}
     """,
     )
@@ -78,20 +78,20 @@ def add_to(commands) -> None:
     declare(
         parser.add_argument_group("threshold").add_mutually_exclusive_group(),
         """
-        --false-alarms P    the share of normal rows to call abnormal, however small: peaks over threshold
+        --false-alarms P    share of normal rows to flag as abnormal, however small: peaks over threshold
                             (default: 0.01)
-        --contamination P   the share of --train that is abnormal itself
-        --false-discovery-rate P   the share of false alarms among the rows called abnormal, all of --score at once
+        --contamination P   share of the --train rows that are abnormal
+        --false-discovery-rate P   share of false alarms among the flagged rows, over all of --score
                             (Benjamini-Hochberg)
-        --mad K             K standard deviations above the median, both robust
+        --mad K             K robust standard deviations (MAD) above the median
     """,
     )
     declare(
         parser.add_argument_group("settings"),
         """
-        --members N      autoencoders, whose scores are averaged (default: 1)
-        --checkpoint-dir DIR   where to keep how far the learning is, so that the same command goes on after it was
-                         stopped or killed; without it, it starts anew
+        --members N      number of autoencoders, whose scores are averaged (default: 1)
+        --checkpoint-dir DIR   folder for checkpoints, so that the same command resumes after it was stopped or killed;
+                         without it, training starts from the beginning
         --seed SEED      random seed (default: 0)
     """,
     )
@@ -134,11 +134,11 @@ def write_judged(
     summary: list[str],
     facts: dict[str, Any],
 ) -> None:
-    """Judge the rows, and write a line for each, part by part."""
+    """Score the rows, and write a line for each, part by part."""
     facts |= {"rows": 0, "abnormal": 0, "written": str(args.out)}
     rate = args.false_discovery_rate
     p_values = None
-    if rate is not None:  # which is of all rows at once
+    if rate is not None:  # needs the p-values of all rows
         p_values = np.concatenate([detector.p_values(rows) for rows, *_ in parts()])
         falsely = benjamini_hochberg(p_values, rate, len(detector.tested_scores_))
 
@@ -157,7 +157,7 @@ def write_judged(
     write_csv(args.out, lines())
     rule = f"above {detector.threshold_:.4g}"
     if rate is not None:
-        rule = f"abnormal, at most a share of {rate:g} of these falsely"
+        rule = f"abnormal at a false discovery rate of {rate:g}"
     summary.append(
         f"score   {args.score}: {counted(facts['rows'], 'row')}, {facts['abnormal']:,} of them {rule}"
     )
@@ -165,7 +165,7 @@ def write_judged(
 
 
 def check(args: Namespace) -> None:
-    """ValueError for options that do not go together, or would write over what is read."""
+    """Raise ValueError for options that cannot be combined, or that would overwrite an input."""
     for option, other in (
         ("score", "out"),
         ("out", "score"),
@@ -180,7 +180,7 @@ def check(args: Namespace) -> None:
         )
     rate = args.false_discovery_rate
     if rate is not None and not (args.score and 0 < rate < 1):
-        got = rate if args.score else "no --score, whose rows it judges"
+        got = rate if args.score else "no --score"
         raise ValueError(f"--false-discovery-rate: expected a number in (0, 1), got {got}.")
     if not (args.out or args.save):
         raise ValueError(
@@ -197,7 +197,7 @@ def check(args: Namespace) -> None:
     ):
         if args.model and getattr(args, option) is not None:
             raise ValueError(
-                f"--{option.replace('_', '-')}: expected with --train, got --model, which is fitted already."
+                f"--{option.replace('_', '-')}: expected --train with it, got --model, which is fitted already."
             )
     named = (args.train, args.model, args.score, args.out, args.save)
     files = [path for path in named if path]
@@ -205,9 +205,7 @@ def check(args: Namespace) -> None:
         if path in (None, STDOUT):
             continue
         if sum(same_file(path, other) for other in files) > 1:
-            raise ValueError(
-                f"{option}: expected a file of its own, got {path}, which another option names."
-            )
+            raise ValueError(f"{option}: expected a file that no other option names, got {path}.")
 
 
 def same_file(a: Path, b: Path) -> bool:
@@ -227,7 +225,7 @@ def new_detector(args: Namespace) -> AnomalyDetector:
 
 
 def judge(detector: AnomalyDetector, rows: Any, explain: bool) -> dict[str, Any]:
-    """Column -> its values, for these rows."""
+    """The output columns of these rows, by name."""
     scores = -detector.score_samples(rows)
     abnormal = ~(scores <= detector.threshold_)  # NaN, too
     columns: dict[str, Any] = {
@@ -245,7 +243,7 @@ def judge(detector: AnomalyDetector, rows: Any, explain: bool) -> dict[str, Any]
 
 
 def threshold(args: Namespace) -> Threshold | None:
-    """The rule that the options ask for; None: by contamination."""
+    """The threshold rule that the options choose; None for the contamination."""
     if args.mad is not None:
         return MAD(args.mad)
     if args.contamination is not None:

@@ -1,4 +1,4 @@
-"""The files of `nanoae detect`: what is learned from, and what is judged, part by part."""
+"""The files of `nanoae detect`: the training rows, and the rows to score, part by part."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from nanoae.rows import Rows, numbered_blocks
 from nanoae.spelling import counted
 
 Names = tuple[str, ...]
-# rows, their numbers, what is copied
+# rows, their row numbers, the copied columns
 Chunk = tuple[Any, Sequence[int], list[tuple[str, np.ndarray]]]
 Prepared = tuple[AnomalyDetector, str, Names, Callable[[], Iterator[Chunk]]]
 
 
 def are_numbers(*paths: Path | None) -> bool:
-    """Whether the files hold numbers alone, Parquet, Arrow or .npy; BadFile where some do, others are text tables."""
+    """Return True if the files are Parquet, Arrow or .npy, which contain only numbers; BadFile if only some are."""
     given = [path for path in paths if path is not None]
     found = [path for path in given if path.suffix.lower() == ".npy" or is_columnar(path)]
     for path in given:
         if path.is_dir() and path not in found:
-            hint = "Images are judged in Python, by AnomalyDetector."
+            hint = "For images, use AnomalyDetector in Python."
             raise BadFile(path, "a table in a file, or a folder of Parquet files", "a folder", hint)
     if found and len(found) < len(given):
         other = next(path for path in given if path not in found)
-        expected = f"a Parquet, Arrow or .npy file as {found[0].name} is"
-        raise BadFile(other, expected, "another", "Store both alike.")
+        expected = f"a Parquet, Arrow or .npy file like {found[0].name}"
+        raise BadFile(other, expected, "another format", "Store both in the same format.")
     return bool(found)
 
 
@@ -51,8 +51,8 @@ def numbers_of(
     kept: Names,
     detector: AnomalyDetector,
 ) -> Prepared:
-    """Of numbers alone: `detector` once it has learned, or the one that has, what it learned from, in words, the
-    columns that it ignores, and the rows to judge."""
+    """For files of numbers: the fitted detector (`detector`, or the one in --model), a description of its training
+    rows, the columns that it ignores, and the rows to score."""
     ignored = (*ignored, *kept)
     limit = data_options.limit(args)
     train = None
@@ -85,7 +85,7 @@ def tables_of(
     kept: Names,
     detector: AnomalyDetector,
 ) -> Prepared:
-    """The same of text tables."""
+    """The same for text tables."""
     score: Any = opened(args.score, args)
     train = opened(args.train, args)
     if score is not None:
@@ -124,7 +124,7 @@ def opened(path: Path | None, args: Namespace) -> TableParts | None:
 
 
 def set_aside(table: Any, ignored: Sequence[str], other: Any) -> list[str]:
-    """The columns to ignore of a table, which may stand in the other one alone, as an index does."""
+    """The columns to ignore in a table; a column that only the `other` table has, such as an index, is skipped."""
     if table is None:
         return []
     elsewhere = set(other.names if other is not None else ())
@@ -132,7 +132,7 @@ def set_aside(table: Any, ignored: Sequence[str], other: Any) -> list[str]:
 
 
 def check_rows(train: Any, new: Table) -> None:
-    """What is wrong with the rows is told before the training. What is odd about them is told by it, and after it."""
+    """Raise the errors of the new rows before the training. Their warnings are issued when they are scored."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         encoder = train.encoder if isinstance(train, Rows) else TableEncoder().fit(train)
@@ -140,28 +140,28 @@ def check_rows(train: Any, new: Table) -> None:
 
 
 def learn(args: Namespace, detector: AnomalyDetector, rows: Any) -> None:
-    """fit(rows); with --checkpoint-dir it goes on from where this command was stopped."""
+    """Call fit(rows); with --checkpoint-dir, resume where this command was stopped."""
     if args.checkpoint_dir is None:
         detector.fit(rows)
         return
     try:
         detector.fit(rows, checkpoint_dir=args.checkpoint_dir / resume.FOLDER, resume=True)
     except (KeyboardInterrupt, SystemExit):
-        log_error("the same command goes on from here")
+        log_error("the same command resumes from here")
         raise
 
 
 def load_detector(args: Namespace, tables: bool = True) -> AnomalyDetector:
-    """The detector of text tables, or of numbers alone, in --model."""
+    """Load --model, a detector of text tables, or of numbers only."""
     path: Path = args.model
     detector = nanoae.load(path, limit=args.limit)
     if isinstance(detector, AnomalyDetector) and not tables and detector.encoder_ is not None:
         raise ValueError(
-            f"{path}: expected a detector of numbers alone, got one of text tables. Give it one."
+            f"{path}: expected a detector of numbers, got one of text tables. Pass a text table to --score."
         )
     if not isinstance(detector, AnomalyDetector) or (tables and detector.encoder_ is None):
         raise ValueError(
             f"{path}: expected a detector of tables, got {type(detector).__name__}. "
-            "Make one with nanoae detect --train --save."
+            "nanoae detect --train --save writes one."
         )
     return detector

@@ -1,4 +1,4 @@
-"""`nanoae export`: a saved model as a file that others open."""
+"""`nanoae export`: write a saved model in another format."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def add_to(commands) -> None:
         commands,
         "export",
         run,
-        "export a model: ONNX, safetensors",
+        "export a model to ONNX or safetensors",
         description="Writes what a model computes as one ONNX graph, which onnxruntime and others run, and prints the "
-        "names, shapes and types of its inputs and outputs. Rows are on the scale that the model was trained on. Or "
-        "its arrays as .safetensors, by PyTorch's names, which nanoae opens again as a model.",
+        "names, shapes and types of its inputs and outputs. Rows must be on the scale of the training data. For "
+        ".safetensors, writes the model's arrays under PyTorch's names; nanoae can load such a file as a model.",
         epilog="example: nanoae export runs/digits-1 --out model.onnx",
     )
     declare(
@@ -26,11 +26,11 @@ def add_to(commands) -> None:
         f"""
         {MODEL}
         --out FILE!   {" or ".join(ENDINGS)}
-        --what PART   of a graph: encoder, decoder, reconstruction, scores, bound or prediction alone (default: all that
-                      start from rows alone)
+        --what PART   part of the graph: encoder, decoder, reconstruction, scores, bound or prediction (default: all
+                      that need only rows as input)
     """,
     )
-    text = "of a graph's inputs and outputs, also where they would be float64, as of columns that are scaled"
+    text = "type of the graph's inputs and outputs, even if they would be float64"
     parser.add_argument("--dtype", choices=DTYPES, help=text)
     data_options.add_limit(parser)
     parser.set_defaults(backend="numpy", data="")

@@ -1,4 +1,4 @@
-"""`nanoae generate`: new rows and pictures out of a model that was saved."""
+"""`nanoae generate`: sample new rows and images from a saved model."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from nanoae.cli.training_set import TrainingSet
 from nanoae.configurable import Configurable
 from nanoae.spelling import counted, did_you_mean
 
-STEPS = 11  # pictures in a traversal
-SIDE = 20  # of a manifold
-MOST = 1 << 28  # numbers drawn in one command: a gigabyte
+STEPS = 11  # images in a traversal
+SIDE = 20  # images along each side of a manifold
+MOST = 1 << 28  # numbers sampled in one command: a gigabyte
 
 
 def add_to(commands) -> None:
@@ -28,29 +28,29 @@ def add_to(commands) -> None:
         commands,
         "generate",
         run,
-        "draw new examples from a model",
-        description="Decodes codes drawn from the model's prior: N(0, I) for a variational autoencoder, or a mixture "
-        "of Gaussians fitted on the codes of data, which any autoencoder can take.",
+        "sample new examples from a model",
+        description="Decodes codes sampled from the model's prior: N(0, I) for a variational autoencoder, or, for any "
+        "autoencoder, a mixture of Gaussians fitted to the codes of data.",
         epilog="example: nanoae generate runs/vae-20-1 --count 100 --temperature 0.8 --out drawn.png",
     )
     declare(
         parser,
         f"""
         {MODEL}
-        --out FILE!         .png for a picture, or .npy or .csv
-        --count N=64        how many
-        --temperature X=1   below 1: more typical ones
-        --condition LABEL   of a conditional model: the label to draw
+        --out FILE!         .png for an image, .npy or .csv for the rows
+        --count N=64        number of examples
+        --temperature X=1   values below 1 give more typical examples
+        --condition LABEL   for a conditional model: the label to sample
         --seed SEED=0       random seed
-        --mixture N         fit this many Gaussians on the codes of --data first
+        --mixture N         first fit N Gaussians to the codes of --data
         {BACKEND}
     """,
     )
     declare(
         parser.add_mutually_exclusive_group(),
         f"""
-        --manifold   the plane of codes of two, {SIDE} x {SIDE}, instead
-        --traverse   a strip for each number of the code instead
+        --manifold   decode a {SIDE} x {SIDE} grid of codes instead (code size 2)
+        --traverse   vary one number of the code at a time instead
     """,
     )
     data_options.add_options(parser)
@@ -74,8 +74,8 @@ def run(args: Namespace) -> int:
     condition = chosen_condition(model, args.condition)
     if args.mixture is None and model.prior_ is None:
         raise ValueError(
-            f"{args.model}: expected a model with a prior to draw codes from, got {type(model).__name__} without. "
-            "Fit one on the codes of its training rows: --mixture 10 --data NAME."
+            f"{args.model}: expected a model with a prior to draw codes from, got {type(model).__name__} without one. "
+            "Fit one to the codes of its training rows: --mixture 10 --data NAME."
         )
     args.data = args.data or ""
     models.check_output(args, (".npy", ".csv", ".png"))
@@ -92,13 +92,14 @@ def run(args: Namespace) -> int:
             drawn = drawn.reshape(len(drawn), -1)
         models.write(args.out, len(drawn), iter([drawn]), data_options.column_names(model))
     print_summary(
-        f"written to {args.out}: {counted(len(drawn), 'example')} drawn from {args.model}", args.out
+        f"written to {args.out}: {counted(len(drawn), 'example')} sampled from {args.model}",
+        args.out,
     )
     return 0
 
 
 def chosen_condition(model: Configurable, text: str | None) -> dict[str, Any]:
-    """--condition as the model's methods take it: its own label, whatever its type."""
+    """--condition as an argument of the model's methods: the matching label, of the model's own type."""
     labels = getattr(model, "classes_", None)
     known = {} if labels is None else {str(label): label for label in labels.tolist()}
     if text in known:
@@ -131,7 +132,7 @@ def picture(
     drawn: np.ndarray,
     trained: TrainingSet | None,
 ) -> None:
-    """A grid of images, or curves of the first ten rows where a row is no image."""
+    """Draw a grid of images, or curves of the first ten rows if rows are not images."""
     from nanoae import report
 
     shape = model.input_shape_
@@ -148,16 +149,16 @@ def picture(
             {f"code {k + 1}": strip for k, strip in enumerate(strips)},
             shape,
             n=STEPS,
-            title="What each unit of the code does",
+            title="Effect of each code unit",
         )
     elif len(shape) == 1:
         report.image_rows(
             path,
-            {"drawn": drawn},
+            {"samples": drawn},
             shape,
-            title="Drawn rows",
+            title="Sampled rows",
             columns=data_options.column_names(model),
         )
     else:
-        title = "The plane of the code" if args.manifold else "Drawn images"
+        title = "Images decoded from a grid of codes" if args.manifold else "Sampled images"
         report.image_grid(path, drawn, shape, SIDE if args.manifold else None, title)

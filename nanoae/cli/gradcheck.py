@@ -1,4 +1,4 @@
-"""`nanoae gradcheck`: hand-written gradients against central differences, for every layer and loss by its name."""
+"""`nanoae gradcheck`: check the gradients of any layer or loss against central differences."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LOSSES = {
     "Masked": Masked("mse"),
     "Weighted": Weighted("mse"),
 }
-NETWORK = "network"  # all of them, one after another: is the chain right, too?
+NETWORK = "network"  # layers of all kinds in one network, which checks the chain rule, too
 
 
 def add_to(commands) -> None:
@@ -34,8 +34,8 @@ def add_to(commands) -> None:
         "gradcheck",
         run,
         "check hand-written gradients against finite differences",
-        description="Compares every gradient that a backward computes with central differences in float64. Without an "
-        "option: of a small network with a layer of each kind. Exits 1 where one is wrong.",
+        description="Compares every gradient that a backward computes with central differences in float64. Without "
+        "options, checks a small network with layers of many kinds. Exits with 1 if a gradient is wrong.",
         epilog="example: nanoae gradcheck --layer Linear",
     )
     declare(
@@ -43,7 +43,7 @@ def add_to(commands) -> None:
         f"""
         --layer NAME   {", ".join([*LAYERS, *LOSSES])}
         --model FILE   a saved autoencoder, with its loss
-        --all          every layer and every loss by itself, then all in a network
+        --all          every layer and every loss by itself, then the network
     """,
     )
     add_limit(parser)
@@ -76,14 +76,14 @@ def away_from_zero(rng: np.random.Generator, *shape: int) -> np.ndarray:
 
 
 def check_layer(name: str) -> GradientReport:
-    """A layer by itself, or the network of all of them."""
+    """Check a layer by itself, or the network."""
     layers = network() if name == NETWORK else LAYERS[name]()
     x = away_from_zero(np.random.default_rng(0), ROWS, WIDTH)
     return check_gradients(Sequential(layers), x, elementwise=name != NETWORK)
 
 
 def network() -> list[Layer]:
-    """Each activation behind a Linear, noise, and a tied matrix."""
+    """A network of noise, every activation behind a Linear, and a tied matrix."""
     layers: list[Layer] = [Dropout(0.2)]
     for cls in ACTIVATIONS.values():
         layers += [Linear(6), cls()]
@@ -91,7 +91,7 @@ def network() -> list[Layer]:
 
 
 def check_loss(name: str) -> GradientReport:
-    """The loss of x itself against targets that it can have."""
+    """Check a loss as a function of its input, with targets in its range."""
     rng = np.random.default_rng(0)
     x = away_from_zero(rng, ROWS, WIDTH)
     targets = {
@@ -107,7 +107,7 @@ def check_loss(name: str) -> GradientReport:
 
 
 def check_model(args: argparse.Namespace) -> GradientReport:
-    """A saved autoencoder with the loss it was trained on, at random rows in [0, 1], or lines of random words."""
+    """Check a saved autoencoder with its training loss, at random rows in [0, 1] or random lines of text."""
     model = nanoae.load(file_of(args.model), backend="auto", limit=args.limit)
     if isinstance(model, TextVAE):
         shape = (ROWS, model.n_features_in_)
@@ -119,5 +119,5 @@ def check_model(args: argparse.Namespace) -> GradientReport:
         )
     rng = np.random.default_rng(0)
     x = rng.random((ROWS, *model.network_.input_shape))
-    asked = x[:, : model.n_features_in_]  # a condition is not asked back
+    asked = x[:, : model.n_features_in_]  # a condition is not reconstructed
     return check_gradients(model, x, asked, losses.get(model.loss))

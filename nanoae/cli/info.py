@@ -1,4 +1,4 @@
-"""`nanoae info`: what a bug report needs: versions, BLAS, processor, GPU, data folders."""
+"""`nanoae info`: the facts for a bug report: versions, BLAS, processor, GPU, data folders."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def add_to(commands) -> None:
         commands,
         "info",
         run,
-        "versions, BLAS and its kernel, threads, GPU, data folders",
+        "show versions, BLAS, threads, GPU, data folders",
         epilog="example: nanoae info --data-dir my-data",
     )
     declare(
         parser,
         f"""
-        --data-dir FOLDER   a folder to look for data sets in
+        --data-dir FOLDER   folder to search for data sets
         {JSON}
     """,
     )
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         looked = places(name, args.data_dir)
         there = [folder for folder, suffixes in looked if complete(name, folder, suffixes)]
         tried = ", ".join(str(folder) for folder, _ in looked)
-        missing = f"not there yet, to be downloaded. Looked in {tried}"
+        missing = f"not found, downloaded when needed. Searched {tried}"
         lines[name] = f"in {there[0]}" if there else missing
     if args.json:
         write_json(STDOUT, lines)
@@ -72,7 +72,7 @@ def version(package: str) -> str | None:
 
 
 def blas() -> str:
-    """Library and version as NumPy was built, kernel and threads as they run."""
+    """Library and version that NumPy was built with; kernel and threads in use."""
     built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[call-overload,index]
     text = f"{built.get('name', 'unknown')} {built.get('version', '')}".strip()
     running = openblas()
@@ -84,7 +84,7 @@ def blas() -> str:
 
 
 def kernels() -> str:
-    """What computes all but the products on the CPU, and on how many threads."""
+    """What computes everything except matrix products on the CPU, and the number of threads."""
     try:
         library = native.library()
     except NoKernels as error:
@@ -93,7 +93,7 @@ def kernels() -> str:
 
 
 def products() -> str:
-    """Which library multiplies matrices, what each that is here reaches, and what may be faster."""
+    """The library for matrix products, the speed of each one installed, and what may be faster."""
     try:
         library = native.library()
     except NoKernels:

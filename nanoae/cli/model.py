@@ -1,4 +1,4 @@
-"""`nanoae evaluate`, `encode` and `reconstruct`: use a model that was saved."""
+"""`nanoae evaluate`, `encode` and `reconstruct`: apply a saved model."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from nanoae.spelling import counted
 from nanoae.training.divergence import NotFiniteError
 
 NOT_OF_ROWS = {
-    "TextVAE": "nanoae text generate writes lines with it.",
-    "AnomalyDetector": "Load it in Python, or where nanoae detect --save wrote it, use nanoae detect --model.",
+    "TextVAE": "Use nanoae text generate.",
+    "AnomalyDetector": "Use nanoae detect --model if nanoae detect --save wrote it, else load it in Python.",
 }
 
 
@@ -37,23 +37,23 @@ SPLIT = f"--split {'|'.join(data_options.SPLITS)}"
 
 
 def add_to(commands) -> None:
-    parser = add_command(commands, evaluate, "error of a model, beside PCA's")
+    parser = add_command(commands, evaluate, "report the error of a model, compared with PCA's")
     declare(
         parser,
         f"""
         {JSON}
-        {SPLIT}   which rows (default: all of a file that the model was not trained on, else the test rows)
+        {SPLIT}   rows to use (default: the test rows of the training data; all rows of other files)
     """,
     )
     parser = add_command(commands, encode, "write the codes of rows", " --out codes.csv")
     add_output(parser, ".npy or .csv")
     text = "write the reconstructions of rows"
     parser = add_command(commands, reconstruct, text, " --out reconstructions.png")
-    add_output(parser, ".npy, .csv, or .png for a picture of ten")
+    add_output(parser, ".npy, .csv, or .png for an image of ten rows")
 
 
 def add_command(commands: Any, run: Callable[..., int], text: str, example: str = "") -> Any:
-    """The parser of a command that uses a model on rows."""
+    """Add the parser of a command that applies a model to rows."""
     name = run.__name__
     epilog = f"example: nanoae {name} runs/digits-1 --data digits{example}"
     parser = command(commands, name, run, text, epilog=epilog)
@@ -67,21 +67,21 @@ def add_output(parser: Any, kinds: str) -> None:
     declare(
         parser,
         f"""
-        --out FILE!  {kinds}; "-": .csv to stdout
-        {SPLIT}=all   which rows; all: those of a file in its own order
+        --out FILE!  {kinds}; "-" for .csv to stdout
+        {SPLIT}=all   rows to use; with all, in the order of the file
     """,
     )
 
 
 def file_of(path: Path) -> Path:
-    """The file of a model, or that in the folder of a run; ValueError for a run that was stopped before it had one."""
+    """The model file: `path`, or model.npz in the folder of a run. ValueError if the run was stopped before."""
     if not path.is_dir():
         return path
     file = path / "model.npz"
     if not file.exists() and (path / FOLDER).is_dir():
         raise ValueError(
-            f"{path}: expected a run that has ended, got one that was stopped before it wrote its model. Go on with "
-            f"it: --resume {path}."
+            f"{path}: expected a finished run, got one that was stopped before it wrote its model. Continue it "
+            f"with --resume {path}."
         )
     return file
 
@@ -97,19 +97,19 @@ def load(args: Namespace) -> Any:
 
 
 def notes(args: Namespace) -> dict[str, Any]:
-    """What was noted beside the model when it was saved."""
+    """The notes that were saved with the model."""
     return read_notes(model_path(args), args.limit)
 
 
 def trained_on(args: Namespace) -> TrainingSet | None:
-    """What the model learned from; None where its file does not say."""
+    """The model's training set; None if its file does not say."""
     with decoding(model_path(args), "nanoae model"):
         return TrainingSet.of_notes(notes(args))
 
 
 def reading_notes(args: Namespace) -> dict[str, list[str]]:
-    """What was noted of how the data were read that the model learned: "ignore", the columns that were left out, "na",
-    what was said to be missing, and "resize", the size that images were scaled to."""
+    """How the model's training data were read: "ignore", the columns left out; "na", the marks of missing values; and
+    "resize", the size that images were scaled to."""
     with decoding(model_path(args), "nanoae model"):
         found = notes(args)
         return {name: promised(found, name, [str], []) for name in ("ignore", "na", "resize")}
@@ -121,15 +121,17 @@ def read(
     trained: TrainingSet | None,
     in_order: bool = False,
 ) -> Dataset:
-    """--data, the columns that the model learned, on the scale of what it was trained on."""
+    """--data, with the columns that the model learned, on the scale of its training data."""
     data = data_options.read(data_options.as_learned(args, reading_notes(args)), in_order, model)
-    if trained is None or math.prod(data.shape) != model.n_features_in_:  # which the model tells
+    if (
+        trained is None or math.prod(data.shape) != model.n_features_in_
+    ):  # the model raises the error
         return data
     return trained.on_scale(data, args.maximum)
 
 
 def load_of_rows(args: Namespace) -> Any:
-    """The estimator of MODEL, if it makes codes of rows; ValueError for one that other commands, or Python, use."""
+    """The estimator of MODEL; ValueError if it does not encode rows."""
     model = load(args)
     name = type(model).__name__
     if name in NOT_OF_ROWS:
@@ -145,15 +147,17 @@ def evaluate(args: Namespace) -> int:
     try:
         data = read(args, model, trained)
     except ValueError:
-        data = read(args, model, trained, in_order=True)  # a single row, log, which cannot be split
+        data = read(
+            args, model, trained, in_order=True
+        )  # for instance a single row, which cannot be split
     split, judged_on = judged(args, data, trained)
     rows, extra = data_options.joined(data_options.parts(data, split, model, learned=True))
     result = model.evaluate(rows, **extra)
     for name, value in result.items():
         if not math.isfinite(value):
             raise NotFiniteError(
-                f"{args.data}: expected rows whose {name} is finite, got {value}. Values are too large for the model, "
-                "or its weights are not finite."
+                f"{args.data}: expected rows with a finite {name}, got {value}. The values are too large for the "
+                "model, or its weights are not finite."
             )
     code_size = len(model.get_feature_names_out())
     baseline = trained.baseline if trained else None
@@ -172,10 +176,10 @@ def evaluate(args: Namespace) -> int:
         write_json(STDOUT, facts)
         return 0
     print(
-        f"model   {args.model}: {type(model).__name__}, {rows.shape[1]} numbers in codes of {code_size}"
+        f"model   {args.model}: {type(model).__name__}, {rows.shape[1]} features, code size {code_size}"
     )
     print(f"data    {data.name}: rows of {data_options.describe_rows(data, model)}")
-    print(f"judged  {judged_on}")
+    print(f"tested  {judged_on}")
     print(
         results.verdict(
             split, model, result, baseline, of_pca, "the model file has no PCA of the training rows"
@@ -185,8 +189,8 @@ def evaluate(args: Namespace) -> int:
 
 
 def judged(args: Namespace, data: Dataset, trained: TrainingSet | None) -> tuple[str, str]:
-    """The split to judge, and in words which rows these are. All of a set that the model was not trained on: only where
-    it was, or that is not known, or the set itself has test rows, these are put aside."""
+    """The split to evaluate, and its description. The default is "test" if the model was trained on this set, if its
+    training set is unknown, or if the set comes with test rows; otherwise "all"."""
     own = trained is not None and trained.holds(data)
     aside = len(data.x_test) and (own or trained is None or data.official)
     split = args.split or ("test" if aside else "all")
@@ -196,11 +200,11 @@ def judged(args: Namespace, data: Dataset, trained: TrainingSet | None) -> tuple
         rows = f"all {every:,} rows" if every > 1 else "its row"
     else:
         rows = f"the {tables[split]:,} {split} rows of {every:,}"
-    where = "; the model file does not say what it was trained on (--split takes others)"
+    where = "; the model file does not name its training data (choose other rows with --split)"
     if own:
-        where = ", of the set that the model was trained on"
+        where = " in the model's training data"
     elif trained is not None:
-        where = f"; the model was trained on another set, {trained.name}"
+        where = f"; the model was trained on other data, {trained.name}"
     return split, rows + where
 
 
@@ -221,7 +225,7 @@ def reconstruct(args: Namespace) -> int:
     if not hasattr(model, "reconstruct"):
         raise ValueError(
             f"{args.model}: expected an autoencoder, got {type(model).__name__}, which has no reconstructions. "
-            "nanoae evaluate tests it, nanoae encode writes its codes."
+            "Use nanoae evaluate or nanoae encode."
         )
     data = read(args, model, trained_on(args), in_order=args.split == "all")
     parts = data_options.parts(data, args.split, model)
@@ -248,18 +252,16 @@ def reconstruct(args: Namespace) -> int:
 
 
 def check_output(args: Namespace, suffixes: Sequence[str]) -> None:
-    """An error where --out is what is read, or cannot be written, or of no known kind: before the work."""
+    """Raise before the work if --out is the file being read, cannot be written, or has an unknown suffix."""
     if args.out == STDOUT and ".csv" in suffixes:
         return
     if args.out.suffix not in suffixes:
         raise ValueError(
-            f"--out: expected a name that ends in {' or '.join(suffixes)}, got {args.out}."
+            f"--out: expected a file name ending in {' or '.join(suffixes)}, got {args.out}."
         )
     for source in (args.model, Path(args.data)):
         if args.out.exists() and source.exists() and args.out.samefile(source):
-            raise ValueError(
-                f"--out: expected another file than the one that is read, got {args.out}."
-            )
+            raise ValueError(f"--out: expected a file other than the input, got {args.out}.")
     check_output_file(args.out)
 
 
@@ -269,8 +271,8 @@ def write(
     blocks: Iterator[np.ndarray],
     columns: Sequence[str] | None,
 ) -> tuple[int, ...]:
-    """So many rows, which come in blocks (n, ...), as .npy, or (N, D) as .csv with the names of its columns, if it has
-    any, in the first row; the shape of all."""
+    """Write `rows` rows, given in blocks (n, ...), as .npy, or (N, D) as .csv with the column names, if any, as the
+    first row. Return the shape of the whole."""
     if path.suffix == ".npy":
         return write_npy(path, rows, blocks)
     shape: tuple[int, ...] = ()
@@ -289,5 +291,5 @@ def write(
 
 
 def cells(row: Sequence[Any]) -> list[str]:
-    """Numbers and words of a table, as a .csv file has them."""
+    """The cells of a table's row as text for a .csv file."""
     return [safe(cell) if isinstance(cell, str) else f"{cell:.9g}" for cell in row]

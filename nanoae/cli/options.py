@@ -1,4 +1,4 @@
-"""Options are declared by the lines that help shows of them."""
+"""Options of a command, declared by their lines in the help text."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Any
 from nanoae.amount import bytes_of
 from nanoae.autoencoders.kinds import Kind, Number, Seed, Whole
 
-# Options that several commands have
+# Options shared by several commands
 JSON = "--json  print JSON, for programs"
 BACKEND = "--backend NAME=auto  numpy, cupy or auto"
-MODEL = "MODEL  a model.npz, or the folder that holds one"
+MODEL = "MODEL  a model.npz, or the folder that contains it"
 
 
 class Mistake(argparse.ArgumentTypeError, ValueError):
-    """What is wrong with an option's text, told as it is."""
+    """An invalid option value; argparse prints the message unchanged."""
 
 
 def reader(kind: Kind) -> Callable[[str], Any]:
-    """`kind.read` for argparse, which tells what was expected, as the kind says it."""
+    """`kind.read` for argparse; errors state what the kind expects."""
 
     def read(text: str) -> Any:
         try:
@@ -36,7 +36,7 @@ def reader(kind: Kind) -> Callable[[str], Any]:
 
 
 class Size(Kind):
-    """Bytes, as `bytes_of` reads them."""
+    """A number of bytes, as read by `bytes_of`."""
 
     read = staticmethod(bytes_of)
     usage = "as 8GB"
@@ -53,7 +53,7 @@ KINDS: dict[str, Callable[[str], Any]] = {
 
 
 def command(commands: Any, name: str, run: Callable[..., int], text: str, **how: Any) -> Any:
-    """The parser of a command; `text` says in a line what it does, `run` does it."""
+    """Add the parser of a command that calls `run`; `text` is its one-line help."""
     as_it_is = "\n" in "".join(how.values())
     formatter = argparse.RawDescriptionHelpFormatter if as_it_is else argparse.HelpFormatter
     parser = commands.add_parser(name, help=text, formatter_class=formatter, **how)
@@ -62,13 +62,13 @@ def command(commands: Any, name: str, run: Callable[..., int], text: str, **how:
 
 
 def declare(group: argparse._ActionsContainer, page: str, **how: Any) -> None:
-    """Adds the options on the page, one a line, and long lines go on further in; `how` is argparse's.
+    """Add the options on the page, one per line (continuation lines are indented); `how` goes to argparse.
 
-    --count N=64    a whole number, by its letter; 64 where nothing is said, which the help tells
-    --out FILE!     a path that has to be said
-    --split a|b     one of these
+    --count N=64    a whole number, as the letter N says; default 64, which the help shows
+    --out FILE!     a required path
+    --split a|b     a choice
     --quiet         a flag
-    [MODEL]         by its place; without the brackets it has to be said
+    [MODEL]         an optional positional argument; required without the brackets
     """
     joined = re.sub(r"\n +", " ", textwrap.dedent(page).strip())
     for line in joined.splitlines():

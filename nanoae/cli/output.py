@@ -1,4 +1,4 @@
-"""Output: the folder of a run, tables and JSON that other programs read, and text that a terminal only shows."""
+"""Output: the folder of a run, tables and JSON for other programs, and text that is safe to print on a terminal."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from nanoae.training.process_group import first_rank
 from nanoae.whole_file import check_writable, whole_file
 
 STDOUT = Path("-")
-# what a spreadsheet takes for the beginning of one
+# how a spreadsheet recognises a formula
 FORMULA = re.compile(r"\s*[=+\-@\t\r\n＝＋－＠]")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 @contextmanager
 def run_folder(path: Path, numbered: bool = False, resume: Path | None = None) -> Iterator[Path]:
-    """A new or empty folder to write results to: `path`, or with `numbered` the first free of path-1, path-2, ...; or
-    that of an earlier run, to `resume`.
+    """The folder to write results to: `path`, new or empty; with `numbered`, the first free of path-1, path-2, ...;
+    with `resume`, the folder of an earlier run.
 
-    It is made and locked at once, so that no other run writes to it, and removed again if nothing is in it at the end.
+    It is created and locked at once, so that no other run writes to it, and removed if it is empty at the end.
     """
-    if not first_rank():  # which writes nothing that anyone keeps
+    if not first_rank():  # its files are discarded
         with tempfile.TemporaryDirectory() as scratch:
             yield Path(scratch)
         return
@@ -54,7 +54,7 @@ def run_folder(path: Path, numbered: bool = False, resume: Path | None = None) -
             held.enter_context(locked_folder(path))
             check_writable(path / "model.npz")
             if resume is None and any(path.iterdir()):
-                raise FileExistsError(0, "it holds files already")
+                raise FileExistsError(0, "it already contains files")
         except OSError as error:
             got = error.filename or path
             raise OSError(f"expected {expected}, got {got} ({error.strerror}).{hint}") from error
@@ -63,12 +63,12 @@ def run_folder(path: Path, numbered: bool = False, resume: Path | None = None) -
 
 def remove_empty(folders: list[Path]) -> None:
     for folder in folders:
-        with suppress(OSError):  # it is not empty, or was never made
+        with suppress(OSError):  # not empty, or never created
             folder.rmdir()
 
 
 def first_free(path: Path) -> Path:
-    """Makes path-1, or where that is there path-2, and so on."""
+    """Create path-1, or path-2 if that exists, and so on."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for i in itertools.count(1):
         with suppress(FileExistsError):
@@ -79,14 +79,14 @@ def first_free(path: Path) -> Path:
 
 
 def write_csv(path: Path, rows: Iterable[Iterable[Any]], end: str = "\r\n") -> None:
-    """A table, quoted as RFC 4180 says, in which no cell is a formula."""
+    """Write a table, quoted as in RFC 4180, in which no cell is a formula."""
     with text_file(path) as file:
         writer = csv.writer(file, lineterminator="\n" if path == STDOUT else end)
         writer.writerows(map(safe, row) for row in rows)
 
 
 def safe(cell: Any) -> Any:
-    """The cell, after a ' where a spreadsheet would run it: =1+1 is a formula, -1.5 a number."""
+    """The cell, prefixed with ' if a spreadsheet would run it: =1+1 is a formula, -1.5 a number."""
     if not isinstance(cell, str) or not FORMULA.match(cell):
         return cell
     try:
@@ -98,7 +98,7 @@ def safe(cell: Any) -> Any:
 
 @contextmanager
 def text_file(path: Path) -> Iterator[IO[str]]:
-    """A whole file to write text to; stdout where the path is "-", as it is and not only what a terminal shows."""
+    """Open a text file that is written atomically; for the path "-", stdout without the escaping of `Plain`."""
     if path == STDOUT:
         yield getattr(sys.stdout, "stream", sys.stdout)
         return
@@ -107,27 +107,27 @@ def text_file(path: Path) -> Iterator[IO[str]]:
 
 
 def check_output_file(path: Path) -> None:
-    """`check_writable`; stdout always is."""
+    """`check_writable`, except for stdout."""
     if path != STDOUT:
         check_writable(path)
 
 
 def print_summary(text: str, out: Path | None = None) -> None:
-    """Prints what was done: to stderr where `out`, the output file, is stdout."""
+    """Print what was done; to stderr if `out`, the output file, is stdout."""
     print(plain(text), file=sys.stderr if out == STDOUT else None)
 
 
 def write_json(path: Path, content: Any) -> None:
-    """JSON that every program reads: null for NaN and infinity."""
+    """Write strict JSON: null for NaN and infinity."""
     with text_file(path) as file:
         text = json.dumps(finite(content), indent=2, allow_nan=False)
         file.write(text + "\n")
 
 
 class Plain:
-    """A stream that shows what is not to be seen, such as the sequences that steer a terminal: \\x1b[2J for ESC [2J.
+    """A stream that escapes control characters, such as terminal sequences: \\x1b[2J for ESC [2J.
 
-    failure   why something could not be written, as where the disk is full that a log is on: that ends no training
+    failure   the error if a write failed, for instance on a full disk: it must not end a training
     """
 
     def __init__(self, stream: IO[str]):
@@ -138,14 +138,14 @@ class Plain:
         try:
             self.stream.write(plain(text))
             self.stream.flush()
-        except BrokenPipeError:  # nobody reads on
+        except BrokenPipeError:  # the reader is gone
             raise
         except OSError as error:
             self.failure = OSError(error.errno, error.strerror, "stdout")
         return len(text)
 
     def flush(self) -> None:
-        """All is written."""
+        """Every write is flushed already."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
@@ -156,5 +156,5 @@ def plain(text: str) -> str:
 
 
 def log_error(text: str) -> None:
-    with suppress(OSError):  # of a full disk: there is nowhere else to tell it
+    with suppress(OSError):  # full disk: there is nowhere else to report it
         print(f"nanoae: {plain(text)}", file=sys.stderr, flush=True)

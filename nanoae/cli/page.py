@@ -1,4 +1,4 @@
-"""report.html of a run: what `nanoae train --report` and `nanoae report` write."""
+"""report.html of a run, as written by `nanoae train --report` and `nanoae report`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def write_page(
     title: str,
     facts: Mapping[str, str],
 ) -> None:
-    """The report of a model on a split of `data`, of which `facts` say more."""
+    """Write the report of a model on a split of `data`, with `facts` about the run."""
     rows, extra = data_options.joined(data_options.parts(data, split, model, learned=True))
     every = {"train": data.y_train, "test": data.y_test}
     given = every.values() if split == "all" else [every[split]]
@@ -46,7 +46,7 @@ def write_page(
 
 
 def facts_of(config: Mapping[str, Any]) -> dict[str, str]:
-    """What config.json says of a run, in words, by name."""
+    """The facts about a run in config.json, as text, by name."""
     data = config.get("data", {})
     seconds = config.get("seconds")
     versions = config.get("versions", {})

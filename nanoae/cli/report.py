@@ -1,4 +1,4 @@
-"""`nanoae report`: one HTML file that shows what a model has learned, with its decoder to play with."""
+"""`nanoae report`: one HTML file that shows what a model has learned, with its decoder running in the page."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def add_to(commands) -> None:
         commands,
         "report",
         run,
-        "one HTML file that shows what a model has learned, with its decoder to play with",
-        description="Writes one self-contained HTML file: what was trained on what, the curves, reconstructions beside "
-        "PCA's, errors, codes, weights, what to try next, and the decoder itself with a slider for each number of the "
-        "code. It opens by a double click, without a network.",
+        "write an HTML report of what a model has learned, with its interactive decoder",
+        description="Writes one self-contained HTML file: the settings and the data, learning curves, reconstructions "
+        "beside PCA's, errors, codes, weights, suggestions, and the decoder itself with a slider for each number of "
+        "the code. It opens in any browser and needs no network.",
         epilog="example: nanoae report runs/digits-1",
     )
     text = "the folder of a run, or a model file"
@@ -39,8 +39,8 @@ def add_to(commands) -> None:
     declare(
         parser,
         f"""
-        --out FILE   the file to write (default: report.html beside it)
-        --split {"|".join(data_options.SPLITS)}   which rows (default: those that were not learned, as evaluate)
+        --out FILE   output file (default: report.html beside the model)
+        --split {"|".join(data_options.SPLITS)}   rows to use (default: as in evaluate, rows that were not learned)
         {BACKEND}
     """,
     )
@@ -53,11 +53,13 @@ def run(args: Namespace) -> int:
         "report.html" if path.name == "model.npz" else f"{path.stem}.html"
     )
     if out.suffix not in (".html", ".htm"):
-        raise ValueError(f"--out: expected a name that ends in .html, got {out}.")
+        raise ValueError(f"--out: expected a file name ending in .html, got {out}.")
     check_writable(out)
     config = config_of(path)
     model = models.load(args)
-    model.interrupted_ = bool(config.get("interrupted"))  # which the run knows, and a file does not
+    model.interrupted_ = bool(
+        config.get("interrupted")
+    )  # noted in config.json, not in the model file
     for kind, write in REPORTS:
         if isinstance(model, kind):
             which = write(args, out, model, config)
@@ -69,7 +71,7 @@ def run(args: Namespace) -> int:
 
 
 def of_lines(args: Namespace, out: Path, model: TextVAE, config: dict[str, Any]) -> str:
-    """Writes the report of a text model; which lines it is about."""
+    """Write the report of a text model; return a description of its lines."""
     lines, keywords, which = lines_to_report(args, config)
     write_text_report(
         out, model, lines, keywords, title=title_of(args), facts={"lines in this report": which}
@@ -83,9 +85,9 @@ def of_table(
     model: AnomalyDetector,
     config: dict[str, Any],
 ) -> str:
-    """The same of a detector, and the rows of a table."""
+    """Write the report of a detector on the rows of a table; return a description of the rows."""
     if args.data is None:
-        raise ValueError("--data: expected a file of rows to judge, got none.")
+        raise ValueError("--data: expected a file of rows to score, got none.")
     table = read_table(args.data, limit=data_options.limit(args), **data_options.text_format(args))
     named = data_options.no_inputs(args)
     ignored = models.reading_notes(args)["ignore"]
@@ -107,7 +109,7 @@ def of_rows(
     model: NetworkEstimator,
     config: dict[str, Any],
 ) -> str:
-    """The same of an autoencoder or predictor, and the rows of its own data, or of others."""
+    """Write the report of an autoencoder or predictor on its own data or on --data; return a description."""
     args = with_data_of(args, config)
     trained = models.trained_on(args)
     data = models.read(args, model, trained)
@@ -128,19 +130,19 @@ REPORTS: tuple[tuple[type, Callable[..., str]], ...] = (
 def lines_to_report(
     args: Namespace, config: dict[str, Any]
 ) -> tuple[list[str], list[str] | None, str]:
-    """(lines, keywords, which these are): of --data all, of the run's own file those that it held out."""
+    """(lines, keywords, description): all lines of --data, or the held-out lines of the run's own file."""
     if args.data is not None:
         return *text.lines_of(args.data), f"all lines of {args.data}"
     if "seed" not in config.get("data", {}):
         raise ValueError(
-            f"--data: expected a file of lines to report on, got none, and {args.model} names no own one."
+            f"--data: expected a file of lines to report on, got none, and {args.model} does not name its own."
         )
     own = config["data"]
     lines, keywords = text.lines_of(own["source"])
     learned, held = text.halves(lines, keywords, own["seed"])
     if held:
         return *held, "held-out lines"
-    return *learned, "the training lines: there are too few to hold any out"
+    return *learned, "the training lines, since there are too few to hold any out"
 
 
 def title_of(args: Namespace) -> str:
@@ -149,7 +151,7 @@ def title_of(args: Namespace) -> str:
 
 
 def config_of(path: Path) -> dict[str, Any]:
-    """What the run that wrote this model noted beside it, if it did."""
+    """The config.json beside a run's model; {} if there is none."""
     try:
         config = json.loads(path.with_name("config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -160,13 +162,13 @@ def config_of(path: Path) -> dict[str, Any]:
 
 
 def with_data_of(args: Namespace, config: dict[str, Any]) -> Namespace:
-    """`args`, and where they do not name the data, the data options of the run's own command."""
+    """`args`, with the data options of the run's own command if they do not name the data."""
     if args.data is not None:
         return args
     source = config.get("data", {}).get("source")
     if source is None:
         raise ValueError(
-            f"--data: expected the rows to report on, got none, and {args.model} does not say its own."
+            f"--data: expected the rows to report on, got none, and {args.model} does not name its own."
         )
     parser = ArgumentParser(add_help=False)
     data_options.add_options(parser)

@@ -1,4 +1,4 @@
-"""What `nanoae train`, `tune` and `text train` tell of a run, and write to its folder."""
+"""The results of `nanoae train`, `tune` and `text train`: what they print, and write to the run's folder."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from nanoae.spelling import counted
 from nanoae.survey import sample
 from nanoae.training.process_group import ranks
 
-PCA_LIMIT = 4096  # the most rows or columns, whichever are fewer: beyond, its matrix takes minutes
+PCA_LIMIT = 4096  # maximum of min(rows, columns): beyond it, PCA takes minutes
 LOSS_NAMES = {"loss": "loss", "val_loss": "validation loss"}
 
 
@@ -45,7 +45,7 @@ def write(
     frames: dict[str, np.ndarray] | None = None,
     **more: Any,
 ) -> None:
-    """Test the model, tell, and fill the folder: the model first, so that nothing that comes after can cost it."""
+    """Test the model, print the result and write the folder; the model comes first, so that no later error loses it."""
     why = why_no_pca(args, model, learned[0])
     baseline = None if why else fit_pca(model, learned[0])
     model.record_schema(model.input_shape_, data.columns)
@@ -62,7 +62,7 @@ def write(
     print(verdict("test", model, found["test"], baseline, found["pca"], why))
     if not args.no_figures:
         if importlib.util.find_spec("matplotlib") is None:
-            print('no figures: they need matplotlib: pip install "nanoae[cli]"')
+            print('no figures, they need matplotlib: pip install "nanoae[cli]"')
         else:
             draw(folder, model, baseline, data, test)
     if frames:
@@ -78,30 +78,30 @@ def write(
         resume.remove(folder)
 
 
-# ---------------------------------------------------------------- what is told
+# ---------------------------------------------------------------- printed
 
 
 def begun(model: NetworkEstimator, data: Dataset) -> str:
-    """On which device what is to be learned."""
+    """The device, and a description of the data."""
     return f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}"
 
 
 def scale_of(model: Any, data: Dataset) -> str:
-    """A line on the scale of a table's columns: which was chosen; or that none was, where it is missed."""
+    """A line about the chosen scaling of a table's columns, or a note if scaling is off but advisable."""
     if data.maximum is not None:
         return ""
     if data.encoder is not None:
-        return "\nscaling of the numbers robust, of the words none: TableEncoder"
+        return "\nscaling robust for numbers, none for text columns: TableEncoder"
     train, _ = data.flat(wide=True)
     spread = np.nanstd(sample(train), axis=0, dtype=np.float64)
     low = spread[spread > 0].min(initial=np.inf)
     high = spread.max()
-    wide = f"the columns' standard deviations go from {low:.3g} to {high:.3g}"
+    wide = f"the standard deviations of the columns range from {low:.3g} to {high:.3g}"
     if model.scaling_ != "none":
-        return f"\nscaling {model.scaling_}: {wide}; the loss is that of scaled columns (--scaling)"
+        return f"\nscaling {model.scaling_}: {wide}; the loss is computed on scaled columns (--scaling)"
     if high <= 10 * min(low, 1):
         return ""
-    return f"\nnote    {wide}, and the loss sees the largest: --scaling standard"
+    return f"\nnote    {wide}, and the largest dominate the loss: --scaling standard"
 
 
 def trained(model: NetworkEstimator) -> str:
@@ -112,23 +112,23 @@ def trained(model: NetworkEstimator) -> str:
         if history.get(name)
     ]
     if model.best_epoch_:
-        last[-1] += f"; kept the best weights, of epoch {model.best_epoch_}"
+        last[-1] += f"; kept the best weights, from epoch {model.best_epoch_}"
     epochs = counted(len(history["loss"]), "epoch")
     seconds = sum(history["seconds"])
     return f"trained {epochs} in {seconds:.1f} s: {', '.join(last) or 'no loss yet'}"
 
 
 def why_no_pca(args: argparse.Namespace, model: Any, x: np.ndarray) -> str:
-    """Why there is no PCA beside a model of the rows x, in words; "" where there is to be one."""
+    """Why the model is not compared with PCA, as text; "" if it is."""
     if args.no_baseline or data_options.predicts(model):
         return "--no-baseline"
     if getattr(model, "missing", "error") == "mask":
-        return "it takes neither words nor gaps"
+        return "it cannot learn text or missing values"
     return "the table is too large for it" if min(x.shape) > PCA_LIMIT else ""
 
 
 def fit_pca(model: Any, x: np.ndarray) -> PCA:
-    """The baseline, with as many components as the model's code has numbers, of columns on the same scale."""
+    """Fit the baseline: PCA with the model's code size, on columns scaled in the same way."""
     scaling = model.scaling_ if model.scaling_ in SCALERS else model.scaling
     with part_of_another():
         return PCA(model.code_size_, scaling=scaling).fit(x)
@@ -159,12 +159,12 @@ def verdict(
         text += f"PCA-{len(baseline.components_)} {named}{error:.4g}"
     if scaled:
         of_baseline = f" (PCA {of_pca['mse']:.4g})" if of_pca else ""
-        text += f"   in the data's units mse {result['mse']:.4g}{of_baseline}"
+        text += f"   in original units mse {result['mse']:.4g}{of_baseline}"
     return text
 
 
 def loss_of(model: Estimator, result: dict[str, float]) -> str:
-    """The loss that the model was trained on, unless that is the mse."""
+    """The training loss of the model, as text; "" if it is the mse."""
     if "elbo" in result:
         parts = "elbo {elbo:.2f} nats (reconstruction {reconstruction:.2f}, KL {kl:.2f}), "
         return (parts + "{active_units} units active   ").format_map(result)
@@ -176,23 +176,23 @@ def loss_of(model: Estimator, result: dict[str, float]) -> str:
 
 
 def written(folder: Path) -> str:
-    """What a run has written to its folder."""
+    """The files that a run has written to its folder, as text."""
     names = {file.name for file in folder.iterdir()} - {resume.FOLDER}
     return f"written to {folder}: {', '.join(sorted(names))}"
 
 
-# ---------------------------------------------------------------- what is written
+# ---------------------------------------------------------------- written
 
 
 def save(model: Estimator, path: Path, notes: dict[str, Any]) -> None:
-    """`save_model`, or where that fails, the model in another place, and an OSError that says where."""
+    """`save_model`; if that fails, save the model in a temporary folder and raise an OSError that names it."""
     try:
         save_model(model, path, notes)
     except OSError as error:
         elsewhere = Path(tempfile.mkdtemp(prefix="nanoae-"), path.name)
         save_model(model, elsewhere, notes)
         raise OSError(
-            error.errno, f"{error.strerror}. The model is in {elsewhere}", str(path)
+            error.errno, f"{error.strerror}. The model was saved to {elsewhere}", str(path)
         ) from error
 
 
@@ -209,7 +209,7 @@ def write_metrics(path: Path, history: dict[str, list[float]]) -> None:
 
 
 def describe_run(args, model: Any, data: Dataset) -> dict[str, Any]:
-    """Everything needed to do it again."""
+    """Everything needed to repeat the run."""
     packages = {
         "nanoae": nanoae.__version__,
         "python": platform.python_version(),
@@ -242,7 +242,7 @@ def describe_run(args, model: Any, data: Dataset) -> dict[str, Any]:
 
 
 def settings_config(model: NetworkEstimator) -> dict[str, Any]:
-    """The model's parameters as config.json has them."""
+    """The model's parameters as written to config.json."""
     params = model.get_params(deep=False)
     del params["callbacks"], params["verbose"]
     return {name: to_config(value) for name, value in params.items()}

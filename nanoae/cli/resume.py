@@ -1,4 +1,4 @@
-"""Resuming: what a command that trains needs to be stopped at any moment, and to go on with --resume."""
+"""Resuming: lets a training command be stopped at any moment and continued with --resume."""
 
 from __future__ import annotations
 
@@ -20,43 +20,41 @@ from nanoae.training.divergence import NotFiniteError
 from nanoae.training.stop import Stop, heeded
 from nanoae.whole_file import whole_file
 
-FOLDER, COMMAND = "checkpoints", "command.json"  # in the folder of the run, and in that
-LONGEST = 1 << 20  # bytes of a command
-# what may be said beside --resume, or is no option
+FOLDER, COMMAND = "checkpoints", "command.json"  # in the folder of the run, and in FOLDER
+LONGEST = 1 << 20  # bytes of command.json
+# allowed together with --resume, or not an option
 WITH_IT = ("resume", "quiet", "run", "parser", "argv")
 
 
 def add_options(parser: ArgumentParser) -> None:
-    group = parser.add_argument_group(
-        "stopping and going on", "a checkpoint is written after each epoch"
-    )
+    group = parser.add_argument_group("checkpoints", "written after each epoch")
     declare(
         group,
         """
-        --resume RUN             go on with the run in this folder, however it was stopped
-        --checkpoint-steps N     a checkpoint after every N steps, too
-        --checkpoint-minutes X   a checkpoint after every X minutes, too
+        --resume RUN             resume the run in this folder, however it was stopped
+        --checkpoint-steps N     also write a checkpoint every N steps
+        --checkpoint-minutes X   also write a checkpoint every X minutes
     """,
     )
     parser.set_defaults(parser=parser)
 
 
 def as_begun(args: Namespace) -> Namespace:
-    """The options that the run in --resume was begun with; without it, `args` themselves."""
+    """The options that the run in --resume was started with; without --resume, `args`."""
     run: Path | None = args.resume
     if run is None:
         return args
     for name, value in vars(args).items():
         if name not in WITH_IT and value != args.parser.get_default(name):
             raise ValueError(
-                f"--{name.replace('_', '-')}: expected no option but --quiet beside --resume, which goes on with those "
-                f"that {run} was begun with, got {value}."
+                f"--{name.replace('_', '-')}: expected no option but --quiet with --resume, which uses the options "
+                f"that {run} was started with, got {value}."
             )
     path = run / FOLDER / COMMAND
     if not path.is_file():
         raise ValueError(
             f"--resume: expected the folder of a run that was stopped, got {run} without {FOLDER}/{COMMAND}: "
-            "the run is complete, or that file was removed."
+            "the run is complete, or the file was removed."
         )
     words = args.parser.prog.split()[1:]  # "train", or "text train"
     command = read_command(path)
@@ -73,7 +71,7 @@ def as_begun(args: Namespace) -> Namespace:
 
 
 def read_command(path: Path) -> list[str]:
-    """The words of the command that a run was begun with; ValueError where the file does not hold them."""
+    """The words of the command that started a run; ValueError if the file does not contain them."""
     try:
         with open(path, "rb") as file:
             words = json.loads(file.read(LONGEST))
@@ -87,7 +85,7 @@ def read_command(path: Path) -> list[str]:
 
 
 def begin(args: Namespace, folder: Path) -> Path:
-    """The folder of the run's checkpoints, with what `as_begun` needs."""
+    """The folder of the run's checkpoints, with the command that `as_begun` reads."""
     if args.resume is None:
         (folder / FOLDER).mkdir()
         with whole_file(folder / FOLDER / COMMAND, "w") as file:
@@ -96,7 +94,7 @@ def begin(args: Namespace, folder: Path) -> Path:
 
 
 def checkpoints(args: Namespace, folder: Path) -> dict[str, Any]:
-    """What `fit` is to be given, for its checkpoints to be in `folder`."""
+    """The arguments of `fit` that put its checkpoints in `folder`."""
     return {
         "checkpoint_dir": Checkpoints(folder, args.checkpoint_steps, args.checkpoint_minutes),
         "resume": True,
@@ -109,7 +107,7 @@ def finish(
     model: Any,
     fit: Callable[..., None],
 ) -> tuple[Any, int]:
-    """Trains by `fit(**its checkpoints)`: (the model, or what there was of it before it diverged; the exit code)."""
+    """Train by `fit(**its checkpoints)`; return the model, or its state before it diverged, and the exit code."""
     kept = begin(args, folder)
     try:
         with stoppable(folder) as stop:
@@ -121,7 +119,7 @@ def finish(
 
 @contextmanager
 def stoppable(folder: Path) -> Iterator[Stop]:
-    """Signals are heeded in the block, which trains. A training that diverged leaves nothing to go on from."""
+    """Handle signals while the block trains. The checkpoints of a diverged training are removed."""
     try:
         with heeded(leave=False) as stop:
             yield stop
@@ -131,23 +129,23 @@ def stoppable(folder: Path) -> Iterator[Stop]:
 
 
 def ended(args: Namespace, folder: Path, stop: Stop, interrupted: bool) -> int:
-    """The exit code of a training that has ended; says how to go on with one that was `interrupted`."""
+    """The exit code of a finished training; prints how to resume an `interrupted` one."""
     if not interrupted:
         return 0
     signum = signal.Signals(stop.signum or signal.SIGINT)
     command = shlex.join([*args.parser.prog.split(), "--resume", str(folder)])
-    log_error(f"stopped by {signum.name}; go on with: {command}")
+    log_error(f"stopped by {signum.name}; resume with: {command}")
     return 128 + signum
 
 
 def recovered(error: NotFiniteError, model: Any) -> Any:
-    """The model as it was before it diverged, which is told; where there is none, the error is raised again."""
+    """Print the error and return the model as it was before it diverged; re-raise the error if there is none."""
     if not isinstance(error.model, type(model)):
         raise error
-    log_error(f"error: {error} The best weights before that are kept.")
+    log_error(f"error: {error} The best weights so far are kept.")
     return error.model.set_params(verbose=False, callbacks=())
 
 
 def remove(folder: Path) -> None:
-    """The checkpoints of a run that is complete."""
+    """Remove the checkpoints of a completed run."""
     shutil.rmtree(folder / FOLDER, ignore_errors=True)

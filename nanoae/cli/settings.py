@@ -1,4 +1,4 @@
-"""The settings: the parameters of an autoencoder as options, and as text in `--grid`."""
+"""Settings: the parameters of estimators as options, and as text in `--grid`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from nanoae.data import Dataset
 from nanoae.rows import by_blocks
 from nanoae.spelling import one_of
 
-# What stands before the help of their parameters, which are settings
+# prefix of the help text of an estimator's own parameters
 FAMILIES: dict[str, type[NetworkEstimator]] = {
     "": Autoencoder,
     "convolutional: ": ConvAutoencoder,
@@ -33,14 +33,18 @@ FAMILIES: dict[str, type[NetworkEstimator]] = {
     "stacked: ": StackedAutoencoder,
     "predictors: ": StackedClassifier,
 }
-NO_SETTINGS = ("missing", "table_encoder", "warm_start")  # they follow from what the table holds
+NO_SETTINGS = (
+    "missing",
+    "table_encoder",
+    "warm_start",
+)  # they follow from the contents of the table
 OPTIONS = {"random_state": "--seed", "sizes": "--stacked"}
 
 
 def known_settings(
     families: Mapping[str, type[NetworkEstimator]], without: Sequence[str]
 ) -> dict[str, tuple[Kind, str]]:
-    """Parameter -> (its kind, help), of all that can be said in a text."""
+    """Parameter -> (its kind, help text), for all parameters that can be written as text."""
     found: dict[str, tuple[Kind, str]] = {}
     for family, estimator in families.items():
         for name, row in declared(estimator).items():
@@ -56,29 +60,30 @@ SETTINGS = known_settings(FAMILIES, NO_SETTINGS)
 PREDICTORS: dict[str, tuple[type[Stacked], str]] = {
     "classify": (
         StackedClassifier,
-        "learn the labels' classes; the layers, of widths --stacked, are pretrained",
+        "train a classifier of the labels, with pretrained layers of widths --stacked",
     ),
-    "regress": (StackedRegressor, "the same for labels that are numbers"),
+    "regress": (StackedRegressor, "the same for numeric labels: a regressor"),
 }
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    declare(parser, f"--preset NAME  {', '.join(PRESETS)}: published, on {DATA}")
+    declare(parser, f"--preset NAME  a published architecture, on {DATA}: {', '.join(PRESETS)}")
     what = parser.add_argument_group("instead of an autoencoder").add_mutually_exclusive_group()
-    text = "convolutional, for images of 8 to 128 pixels, with 1, 3 or 4 channels, first or last"
+    text = "convolutional autoencoder, for images of 8 to 128 pixels, with 1, 3 or 4 channels, first or last"
     declare(what, f"--conv  {text}")
     for name, (_, text) in PREDICTORS.items():
         what.add_argument(
             f"--{name}", dest="predictor", action="store_const", const=name, help=text
         )
     group = parser.add_argument_group(
-        "settings", "each overrides the preset; without one they follow from the size of the data"
+        "settings",
+        "they override the preset; without a preset, defaults depend on the size of the data",
     )
     add_settings(group, SETTINGS)
 
 
 def add_settings(group: Any, settings: Mapping[str, tuple[Kind, str]], **more: Any) -> None:
-    """An option for each of the parameters; `more` is argparse's."""
+    """Add an option for each parameter; `more` goes to argparse."""
     for name, (kind, text) in settings.items():
         how: dict[str, Any] = {"type": reader(kind), "metavar": kind.metavar}
         if isinstance(kind, Flag):
@@ -88,7 +93,7 @@ def add_settings(group: Any, settings: Mapping[str, tuple[Kind, str]], **more: A
 
 
 def given(args: argparse.Namespace, settings: Iterable[str]) -> dict[str, Any]:
-    """Those of the settings that an option names."""
+    """The settings that were given as options."""
     asked = {name: getattr(args, name, None) for name in settings}
     return {name: value for name, value in asked.items() if value is not None}
 
@@ -98,10 +103,10 @@ def option(name: str) -> str:
 
 
 def build_model(args: argparse.Namespace, data: Dataset) -> NetworkEstimator:
-    """The estimator: what suits the data, or the preset, with what was said."""
+    """The estimator: the preset or default settings for the data, with the given options."""
     if args.conv and args.preset:
         raise ValueError(
-            "--conv: expected no --preset with it, which names the layers. Leave one of them out."
+            "--conv: expected no --preset with it, which defines the layers. Leave one of them out."
         )
     suits = default_settings(math.prod(data.shape))
     model: NetworkEstimator = preset(args.preset) if args.preset else Autoencoder(**suits)
@@ -117,7 +122,7 @@ def build_model(args: argparse.Namespace, data: Dataset) -> NetworkEstimator:
     named = given(args, SETTINGS)
     for name in named.keys() - model.get_params(deep=False):
         known = ", ".join(option(name) for name in declared(type(model)) if name in SETTINGS)
-        hint = "--conv, --stacked, --classify and --regress choose other estimators, with others."
+        hint = "--conv, --stacked, --classify and --regress select estimators with other settings."
         if name == "loss" and hasattr(model, "likelihood"):
             hint = "Its loss follows from --likelihood."
         raise ValueError(
@@ -125,27 +130,27 @@ def build_model(args: argparse.Namespace, data: Dataset) -> NetworkEstimator:
         )
     model.set_params(**{"random_state": 0, **named})
     if isinstance(model, ConvAutoencoder) and model.image_shape is None and len(data.shape) > 1:
-        model.set_params(image_shape=data.shape)  # whose rows are flat here
+        model.set_params(image_shape=data.shape)  # rows are flat here
     if data.encoder is not None or has_gaps(data):
         read_gaps(model, data)
     held_out = model.validation_fraction
     if not (model.epochs == AUTO if held_out == AUTO else held_out):
         if args.patience is not None:
             raise ValueError(
-                "--patience: expected rows to watch the loss on, got none. Add --validation-fraction 0.1."
+                "--patience: expected validation rows, got none. Add --validation-fraction 0.1."
             )
         model.set_params(patience=None)
     return model
 
 
 def has_gaps(data: Dataset) -> bool:
-    """Whether a value is missing in a table."""
+    """Return True if a value is missing."""
     floats = [x for x in (data.x_train, data.x_test) if x.dtype.kind == "f"]
     return any(np.isnan(block).any() for x in floats for block in by_blocks(x))
 
 
 def not_of_numbers(data: Dataset) -> list[str]:
-    """The columns that hold words, or where there are none, gaps; as far as they have names."""
+    """The names of the text columns; without any, of the columns with missing values."""
     if data.encoder is None:
         gaps = np.isnan(np.asarray(data.x_train)).any(axis=0)
         return [name for name, gap in zip(data.columns or (), gaps, strict=False) if gap]
@@ -154,20 +159,19 @@ def not_of_numbers(data: Dataset) -> list[str]:
 
 
 def read_gaps(model: NetworkEstimator, data: Dataset) -> None:
-    """Let the model learn a table with words and gaps; ValueError for one that cannot."""
+    """Let the model learn a table with text and missing values; ValueError if it cannot."""
     if "table_encoder" not in model.get_params(deep=False):
         columns = ", ".join(not_of_numbers(data)) or "some columns"
         raise ValueError(
-            f"{data.name}: expected a number in each cell for {type(model).__name__}, got words or gaps in "
-            f"{columns}. "
-            "Autoencoder alone takes them: leave out --conv, --stacked, --classify, --regress and such presets, or "
-            "--ignore these columns."
+            f"{data.name}: expected a number in each cell for {type(model).__name__}, got text or missing values in "
+            f"{columns}. Only Autoencoder supports them: leave out --conv, --stacked, --classify, --regress and such "
+            "presets, or --ignore these columns."
         )
     model.set_params(missing="mask", table_encoder=data.encoder)
 
 
 def stacked(model: NetworkEstimator, kind: type[Stacked]) -> Stacked:
-    """An estimator of that `kind`, with as many of the model's settings as it has, and its encoder's widths."""
+    """An estimator of this `kind`, with the settings that it shares with the model, and the encoder's widths."""
     settings = model.get_params(deep=False)
     settings["sizes"] = *settings["hidden"], settings["code_size"]
     settings["activation"] = model.hidden_activation  # type: ignore[attr-defined]
@@ -187,13 +191,13 @@ def parse_grid(texts: list[str]) -> dict[str, list[Any]]:
             raise ValueError(f"--grid: expected NAME=VALUE,VALUE,..., got {text!r}.")
         one_of("--grid", name, SETTINGS)
         if name in grid:
-            raise ValueError(f"--grid: expected each setting once, got {name} again.")
+            raise ValueError(f"--grid: expected each setting once, got {name} twice.")
         kind = SETTINGS[name][0]
         try:
             read = reader(kind)
             grid[name] = [read(value.strip()) for value in values.split(",")]
         except (ValueError, KeyError) as error:
-            if kind.usage:  # the names there are, which the mistake tells
+            if kind.usage:  # the error lists the valid names
                 raise ValueError(f"--grid: {name}: {error}") from error
             raise ValueError(
                 f"--grid: expected {kind.texts} for {name}, got {values!r}."

@@ -1,4 +1,4 @@
-"""The smallest network that shows each layer, for rows of WIDTH numbers: for `nanoae gradcheck`, and for the tests."""
+"""The smallest network for each layer, with rows of WIDTH numbers: used by `nanoae gradcheck` and the tests."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ tokens = Embedding(2, 3)
 label = ConcatLabel((3,), 2)
 images: list[Layer] = [Linear(24), Reshape((2, 3, 4))]  # rows as images (2, 3, 4)
 steps = Reshape((5, 1))  # or as sequences
-NETWORKS: list[list[Layer]] = [  # of each layer the smallest that it is the last one of
+NETWORKS: list[list[Layer]] = [  # each layer is the last one of its network
     *([kind()] for kind in ACTIVATIONS.values()),
     [LeakyReLU(0.2)],
     [ELU(0.7)],
@@ -62,13 +62,13 @@ NETWORKS: list[list[Layer]] = [  # of each layer the smallest that it is the las
     [BatchNorm()],
     [LayerNorm()],
     [steps, GRU(2, bias_init="he_normal")],
-    # Tokens 0 and 1, by rounding what a Sigmoid gives
+    # tokens 0 and 1, by rounding the output of a Sigmoid
     [Sigmoid(), Embedding(2, 3)],
     [steps, TimeDistributed(Linear(3, bias_init="he_normal"))],
     [Sigmoid(), tokens, GRU(2), LastTimestep(tokens)],
     [Sigmoid(), tokens, GRU(2, last=True), TeacherForcing(tokens, 3, 0.3)],
 ]
-# class -> a network, new layers each time
+# class name -> a function that returns new layers
 LAYERS: dict[str, Callable[[], list[Layer]]] = {
     type(layers[-1]).__name__: functools.partial(copy.deepcopy, layers) for layers in NETWORKS
 }

@@ -26,21 +26,21 @@ from nanoae.spelling import counted
 from nanoae.training.process_group import first_rank, ranks
 
 HELD_OUT = 0.1  # share of the lines that the model is tested on
-# -1, -2, ...: what train writes, and where generate looks for the newest
+# with -1, -2, ...: where train writes, and generate looks for the newest model
 RUNS = Path("runs", "text")
 EXAMPLES = """\
 examples:
-  nanoae text train                                   slogans of a grammar that comes with nanoae: about a minute
-  nanoae text train lines.txt                         a file of your own, one line a slogan, in any script
-  nanoae text train slogans.tsv --out my-slogans      keyword<TAB>slogan in each line: conditional on the keyword
+  nanoae text train                                   the built-in slogans, about a minute
+  nanoae text train lines.txt                         your own file, one line per slogan, in any script
+  nanoae text train slogans.tsv --out my-slogans      lines of keyword<TAB>slogan: conditional on the keyword
   nanoae text generate --keyword coffee --count 10 --temperature 0.8
-  nanoae text generate my-slogans --seed 1            the model in a folder of yours, the same lines again
+  nanoae text generate my-slogans --seed 1            the model in another folder, the same lines each time
 """
 SETTINGS = settings.known_settings({"": TextVAE}, without=("random_state", "warm_start"))
 
 
 def add_to(commands) -> None:
-    about = "a variational autoencoder of lines of text, and new lines out of it"
+    about = "train a variational autoencoder of lines of text, and generate new lines"
     more = {"description": f"TextVAE: {about}.", "epilog": EXAMPLES}
     parser = command(commands, "text", lambda args: parser.print_help() or 2, about, **more)
     actions = parser.add_subparsers(metavar="train|generate", title="actions")
@@ -49,18 +49,18 @@ def add_to(commands) -> None:
         actions,
         "train",
         train,
-        "learn the lines of a file",
+        "train on the lines of a file",
         epilog=EXAMPLES,
-        description="Learns lines, tests the model on a tenth of them that it has not seen, and writes runs/text-1/: "
-        "model.npz, metrics.csv (a row per epoch), config.json (settings and results).",
+        description="Trains on nine tenths of the lines, tests the model on the others, and writes runs/text-1/: "
+        "model.npz, metrics.csv (one row per epoch), config.json (settings and results).",
     )
     declare(
         options,
         """
-        [FILE]          UTF-8, one line a slogan, or keyword<TAB>slogan (default: slogans of a grammar)
-        --out DIR       the new folder to write (default: runs/text-N)
-        --quiet         print the result only
-        --report        also write report.html: see `nanoae report`
+        [FILE]          UTF-8, one slogan per line, or keyword<TAB>slogan (default: built-in slogans)
+        --out DIR       the new folder for the results (default: runs/text-N)
+        --quiet         print only the result
+        --report        also write report.html, as `nanoae report` does
         --seed SEED=0   random seed
     """,
     )
@@ -68,15 +68,15 @@ def add_to(commands) -> None:
     group = options.add_argument_group("settings")
     settings.add_settings(group, SETTINGS, default=argparse.SUPPRESS)
 
-    options = command(actions, "generate", generate, "write new lines", epilog=EXAMPLES)
+    options = command(actions, "generate", generate, "generate new lines", epilog=EXAMPLES)
     declare(
         options,
         f"""
-        [MODEL]               a model.npz, or the folder that holds one (default: the newest in runs/)
-        --keyword WORD        what the lines are about (default: a known one for each line)
-        --count N=10          how many
-        --temperature X=0.8   0 takes the most probable word each time; larger values vary more
-        --seed SEED           random seed, for the same lines again (default: new ones)
+        [MODEL]               a model.npz, or the folder that contains it (default: the newest in runs/)
+        --keyword WORD        keyword of the lines (default: a known keyword for each line)
+        --count N=10          number of lines
+        --temperature X=0.8   0 always takes the most probable word; larger values vary more
+        --seed SEED           random seed, for reproducible lines (default: new lines each time)
         {BACKEND}
     """,
     )
@@ -100,7 +100,7 @@ def train(args: argparse.Namespace) -> int:
         outcome.write_metrics(folder / "metrics.csv", model.history_)
         judged = held or learned
         results = model.evaluate(*judged)
-        whose = "the training lines: there are too few to hold any out"
+        whose = "the training lines, since there are too few to hold any out"
         if held:
             whose = f"{len(held[0]):,} held-out lines"
         config = describe_run(args, model, {whose: results})
@@ -120,8 +120,8 @@ def train(args: argparse.Namespace) -> int:
 
 
 def halves(lines: list[str], keywords: list[str] | None, random_state: int):
-    """((lines, keywords) to learn from, (lines, keywords) held out or None where there are few): what is held out has
-    keywords that are also learned."""
+    """((lines, keywords) for training, (lines, keywords) held out, or None if there are too few). Held-out
+    lines have only keywords that occur in training."""
     order = np.random.default_rng(random_state).permutation(len(lines)).tolist()
     n_held = round(HELD_OUT * len(lines))
 
@@ -137,28 +137,28 @@ def halves(lines: list[str], keywords: list[str] | None, random_state: int):
 
 
 def lines_of(source: str | None) -> tuple[list[str], list[str] | None]:
-    """The lines of a file, or of the grammar, and their keywords."""
+    """The lines of a file, or the built-in slogans, and their keywords."""
     return draw_slogans() if source is None else read_lines(source)
 
 
 def about(file: Path | None, model: TextVAE, lines: list[str]) -> str:
     words = model.vocabulary_.tokens
     unit = model.vocabulary_.unit
-    name = file.name if file else "slogans of the grammar"
+    name = file.name if file else "built-in slogans"
     keywords = ""
     if model.keywords_:
         keywords = f", with {counted(len(model.keywords_), 'keyword')}: {some(model.keywords_)}"
     return (
-        f"text    {name}: {counted(len(lines), 'line')} to learn of {len(words):,} different {unit}{keywords}\n"
+        f"text    {name}: {counted(len(lines), 'line')} for training, with {len(words):,} different {unit}{keywords}\n"
         f"model   {model.network_.theta.size:,} parameters"
     )
 
 
 def verdict(whose: str, result: dict[str, float]) -> str:
     return (
-        f"{whose}: ELBO {result['elbo']:.2f} nats a line, perplexity {result['perplexity']:.2f}; the code carries "
-        f"{result['kl']:.2f} nats, in {result['active_units']} units; reconstructed from it are "
-        f"{result['token_accuracy']:.1%} of the tokens and {result['exact_lines']:.1%} of the lines"
+        f"{whose}: ELBO {result['elbo']:.2f} nats per line, perplexity {result['perplexity']:.2f}; the code carries "
+        f"{result['kl']:.2f} nats, in {result['active_units']} units; {result['token_accuracy']:.1%} of "
+        f"the tokens and {result['exact_lines']:.1%} of the lines are reconstructed from it"
     )
 
 
@@ -179,7 +179,7 @@ def generate(args: argparse.Namespace) -> int:
     model = models.load(args)
     if not isinstance(model, TextVAE):
         raise ValueError(
-            f"{args.model}: expected a TextVAE, got {type(model).__name__}. `nanoae text train` makes one."
+            f"{args.model}: expected a TextVAE, got {type(model).__name__}. `nanoae text train` writes one."
         )
     for line in model.generate(args.count, args.keyword, args.temperature, args.seed):
         print(line)
@@ -187,11 +187,11 @@ def generate(args: argparse.Namespace) -> int:
 
 
 def newest() -> Path:
-    """The model that `text train` wrote last."""
+    """The newest model written by `text train`."""
     written = RUNS.parent.glob(f"{RUNS.name}-*/model.npz")
     models = sorted(written, key=lambda path: path.stat().st_mtime)
     if not models:
         raise ValueError(
-            f"expected MODEL, or one in {RUNS}-1, got none. Run `nanoae text train` first: about a minute."
+            f"expected MODEL, or a model in {RUNS}-1, got none. Run `nanoae text train` first (about a minute)."
         )
     return models[-1]

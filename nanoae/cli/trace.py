@@ -1,4 +1,4 @@
-"""`nanoae trace`: one training step of a small network, to follow with the finger, on a page or as text."""
+"""`nanoae trace`: one training step of a small network, number by number, on a page or as text."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def add_to(commands) -> None:
         commands,
         "trace",
         run,
-        "one training step of a small network, number by number, on a page or as text",
-        description="Writes a page that shows one training step: forward, loss, backward, update, one arrow key a "
-        "move. Point at a number to see the sum that made it; each gradient stands beside its finite differences; a "
-        "switch breaks a backward. The numbers are those of nanoae's own layers. The page needs no network.",
+        "show one training step of a small network, number by number, on a page or as text",
+        description="Writes a page that shows one training step: forward, loss, backward, update. The arrow keys move "
+        "through it. Point at a number to see the sum that produced it; each gradient is shown beside its finite "
+        "difference; a switch breaks a backward. All numbers come from nanoae's own layers. The page works offline.",
         epilog="example: nanoae trace --sizes 4-3-2-3-4 --activation tanh",
     )
-    declare(parser, "--sizes N-N=4-3-2-3-4  widths", type=reader(Sizes()))
+    declare(parser, "--sizes N-N=4-3-2-3-4  layer widths", type=reader(Sizes()))
     declare(
         parser,
         f"""
@@ -37,21 +37,26 @@ def add_to(commands) -> None:
         --loss NAME=mse          {", ".join(RECONSTRUCTION_LOSSES)}
         --optimizer NAME=sgd     {", ".join(OPTIMIZERS)}
         --learning-rate X        (default: 0.5 for sgd, 0.03 for others)
-        --data SET               a data set, as in train, whose first rows are taken
-        --rows N=4               rows of the batch
+        --data SET               a data set, as in train, from which the first rows are taken
+        --rows N=4               number of rows in the batch
         --epochs N=200           steps of training for the loss curve
         --dtype NAME=float64     float32 or float64
-        --seed SEED=0            of the weights
+        --seed SEED=0            random seed of the weights
         --text                   print the step instead of writing a page
-        --sums                   the same with the sum of every number, not of each first
-        --out FILE=trace.html    the page to write
+        --sums                   as --text, with the sum behind every number instead of each first one
+        --out FILE=trace.html    output file
     """,
     )
-    declare(parser, f"--break KIND[:LAYER]  {', '.join(KINDS)}", dest="breakage", default="")
+    declare(
+        parser,
+        f"--break KIND[:LAYER]  break the backward: {', '.join(KINDS)}",
+        dest="breakage",
+        default="",
+    )
 
 
 class Sizes(Widths):
-    texts = "widths as 4-3-2-3-4"
+    texts = "widths like 4-3-2-3-4"
 
     @staticmethod
     def read(text: str) -> tuple[int, ...]:
@@ -79,17 +84,17 @@ def run(args: argparse.Namespace) -> int:
         return 0
     trace.save(args.out, args.breakage)
     print(
-        f"{trace}\n\n{trace.verdicts()}\n\n{args.out}: open it in a browser; the arrow keys go from move to move"
+        f"{trace}\n\n{trace.verdicts()}\n\n{args.out}: open it in a browser; the arrow keys move through the step"
     )
     return 0
 
 
 def layers(sizes: tuple[int, ...], name: str) -> list[Layer]:
-    """An autoencoder of these widths: the activation behind each layer but the code's and the last."""
+    """An autoencoder of these widths, with the activation after each Linear except the code's and the last."""
     if len(sizes) < 2 or min(sizes) < 1 or sizes[0] != sizes[-1]:
         text = "-".join(map(str, sizes))
         raise ValueError(
-            f"--sizes: expected widths as 4-3-2-3-4, the last as the first, got {text!r}."
+            f"--sizes: expected widths like 4-3-2-3-4, the last equal to the first, got {text!r}."
         )
     activation(name, "--activation")  # to be known, even if no layer is a hidden one
     code = (len(sizes) - 1) // 2
@@ -102,7 +107,7 @@ def layers(sizes: tuple[int, ...], name: str) -> list[Layer]:
 
 
 def rows(data: str | None, n: int, width: int) -> np.ndarray:
-    """The first n rows of a data set; else rows that hold two bits, each beside its opposite, (n, width)."""
+    """The first n rows of a data set, (n, width); without one, rows of two bits, each followed by its complement."""
     if data is None:
         bits = [
             [1, 0, 1, 0],
@@ -115,6 +120,6 @@ def rows(data: str | None, n: int, width: int) -> np.ndarray:
     x = load_data(data).flat()[0][:n]
     if x.shape[1] != width:
         raise ValueError(
-            f"--sizes: expected a width of {x.shape[1]}, the data's, at both ends, got {width}."
+            f"--sizes: expected {x.shape[1]}, the width of the data, at both ends, got {width}."
         )
     return x

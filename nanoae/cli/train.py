@@ -1,4 +1,4 @@
-"""`nanoae train`: learn, compare with PCA, and write a folder of results."""
+"""`nanoae train`: train a model, compare it with PCA, and write a folder of results."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def add_to(commands) -> None:
         commands,
         "train",
         run,
-        "learn from data, compare with PCA, write model and figures",
-        description="Trains an autoencoder and writes runs/NAME/: model.npz, metrics.csv (a row per epoch), "
-        f"config.json (settings, versions, results), {', '.join(FIGURES)}, and where they "
-        f"apply {', '.join(WHERE_THEY_APPLY)}.",
+        "train a model, compare it with PCA, write model and figures",
+        description="Trains an autoencoder and writes runs/NAME/: model.npz, metrics.csv (one row per epoch), "
+        f"config.json (settings, versions, results), {', '.join(FIGURES)}, and, if "
+        f"applicable, {', '.join(WHERE_THEY_APPLY)}.",
         epilog="example: nanoae train --data mnist --code-size 16 --hidden 256,64 --epochs 5 --out mnist-16",
     )
     add_options(parser)
@@ -42,32 +42,32 @@ def add_to(commands) -> None:
     declare(
         parser,
         """
-        --each-epoch    also draw reconstructions after each epoch, to epochs/
-        --tensorboard   also write what TensorBoard shows, to tensorboard/
+        --each-epoch    also draw the reconstructions after each epoch, in epochs/
+        --tensorboard   also write logs for TensorBoard, in tensorboard/
     """,
     )
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """The options of `train`, which `tune` has too."""
+    """Add the options of `train`, which `tune` has, too."""
     data_options.add_options(parser)
     settings.add_options(parser)
-    declare(parser, "--conditional  variational: under the labels of --data, p(row | label)")
+    declare(parser, "--conditional  variational: condition on the labels of --data, p(row | label)")
     group = parser.add_argument_group("output")
     declare(
         group.add_mutually_exclusive_group(),
         """
-        --out DIR     the new folder to write (default: runs/NAME)
-        --name NAME   (default: the preset or the data, and a number)
+        --out DIR     the new folder for the results (default: runs/NAME)
+        --name NAME   name of the run (default: the preset or the data, and a number)
     """,
     )
     declare(
         group,
         """
-        --quiet         print the result only
-        --no-baseline   fit no PCA beside the model: it needs three times the rows' memory
-        --no-figures    write no figures
-        --report        also write report.html: see `nanoae report`
+        --quiet         print only the result
+        --no-baseline   do not fit PCA for comparison, which needs three times the memory of the rows
+        --no-figures    do not write figures
+        --report        also write report.html, as `nanoae report` does
     """,
     )
 
@@ -80,7 +80,7 @@ def run(args: Namespace) -> int:
     with run_folder(*place(args), resume=args.resume) as folder:
         data = data_options.read(args, words=True)
         model, learn, test = prepared(settings.build_model(args, data), data, args.conditional)
-        # What each epoch makes of some test rows, where that is asked for
+        # reconstructions of some test rows after each epoch, for --each-epoch
         frames: dict[str, np.ndarray] = {}
         watchers = [watcher(model, first(test, 10), frames)] if args.each_epoch else []
         if args.tensorboard:
@@ -101,10 +101,10 @@ def run(args: Namespace) -> int:
 
 
 def place(args: Namespace, suffix: str = "") -> tuple[Path, bool]:
-    """What `run_folder` is to make, by --out, --name, or the preset or data; --data has its default from here on."""
+    """The arguments of `run_folder`, from --out, --name, or the preset or data. Sets the default of --data."""
     args.data = args.data or (DATA if args.preset else "digits")
     if args.preset:
-        settings.preset(args.preset)  # a misspelt one is said before anything else
+        settings.preset(args.preset)  # report a misspelt name first
     if args.out or args.name:
         return args.out or Path("runs", args.name), False
     file = Path(args.data.removesuffix(".gz")).resolve()
@@ -113,10 +113,10 @@ def place(args: Namespace, suffix: str = "") -> tuple[Path, bool]:
 
 
 def prepared(model: Any, data: Dataset, conditional: bool) -> tuple[Any, Table, Table]:
-    """The model, built but untrained, and what it learns from and is tested on, known to be fit for it."""
+    """The model, built but untrained, and its training and test data, which are checked."""
     if conditional and not isinstance(model, VariationalAutoencoder):
         raise ValueError(
-            f"--conditional: expected a variational autoencoder, got {type(model).__name__}. Take --preset vae-20, "
+            f"--conditional: expected a variational autoencoder, got {type(model).__name__}. Use --preset vae-20, "
             "without --stacked, --classify and --regress."
         )
     learn: dict[str, Any] = {}
@@ -128,7 +128,7 @@ def prepared(model: Any, data: Dataset, conditional: bool) -> tuple[Any, Table, 
     model.build(math.prod(data.shape), **learn)
     x_train, x_test = data.flat(data_options.black(model), wide=True)
     tell_of_fill_values(data.name, x_train, data.columns)
-    # without their names
+    # the model would repeat the warning without the column names
     warnings.filterwarnings("ignore", ".*far from all other values")
     model.check_table(x_train, reset=True, wide=True)
     model.evaluate(x_test, **test)
@@ -143,18 +143,18 @@ def train(
     lines: bool = True,
     **extra: Any,
 ) -> None:
-    """model.fit(*data, **extra), with a bar on a terminal, or else with about ten `lines`; the watchers are called
-    after each epoch, too."""
+    """Call model.fit(*data, **extra) with a progress bar on a terminal, or else with about ten `lines` of output; the
+    watchers are called after each epoch, too."""
     terminal = not quiet and sys.stderr.isatty()
     bar = terminal and importlib.util.find_spec("tqdm") is not None
-    tellers = () if bar or quiet or not lines else (tell_epoch,)
-    model.set_params(verbose=bar, callbacks=(*tellers, *watchers))
+    loggers = () if bar or quiet or not lines else (log_epoch,)
+    model.set_params(verbose=bar, callbacks=(*loggers, *watchers))
     model.fit(*data, **extra)
     model.set_params(verbose=False, callbacks=())
 
 
-def tell_epoch(trainer: Trainer, row: dict[str, float]) -> None:
-    """A line after every tenth of the epochs."""
+def log_epoch(trainer: Trainer, row: dict[str, float]) -> None:
+    """Print a line after every tenth of the epochs."""
     if row["epoch"] % math.ceil(trainer.epochs / 10) == 0:
         layer = f"layer {row['layer']}  " if "layer" in row else ""
         validation = f"   validation {row['val_loss']:.4g}" if "val_loss" in row else ""
@@ -165,7 +165,7 @@ def tell_epoch(trainer: Trainer, row: dict[str, float]) -> None:
 
 
 def watcher(model: Any, table: Table, frames: dict[str, np.ndarray]) -> Callable:
-    """A callback that puts what the model makes of these rows into `frames` after each epoch."""
+    """A callback that stores the reconstructions of these rows in `frames` after each epoch."""
     if importlib.util.find_spec("matplotlib") is None:
         raise ImportError('--each-epoch: figures need matplotlib: pip install "nanoae[cli]"')
     if data_options.predicts(model):
@@ -183,7 +183,7 @@ def watcher(model: Any, table: Table, frames: dict[str, np.ndarray]) -> Callable
 def board(folder: Path, model: Any, data: Dataset, test: Table) -> TensorBoard:
     """The callback that shows test rows in TensorBoard."""
     x = test[0]
-    if "condition" in test[1]:  # the network reads the label, one-hot, behind the row
+    if "condition" in test[1]:  # the network's input is the row followed by the one-hot label
         one_hot = np.equal.outer(test[1]["condition"], model.classes_)
         x = np.hstack([x, one_hot])
     return TensorBoard(folder, x, data_options.label_column(data.y_test), data.shape)

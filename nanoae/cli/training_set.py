@@ -1,4 +1,4 @@
-"""The training set of a model: what its file keeps of it, so that other rows are judged as these were."""
+"""The training set of a model, as recorded in its file, so that other rows are read on the same scale."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ KINDS = {"name": str, "fingerprint": str, "axes": int, "maximum": (float, None),
 
 @dataclass
 class TrainingSet:
-    """name and fingerprint of the set, the axes of its rows, the maximum of its pixels, and its range, in words, as it
-    was stored; baseline, the PCA of the training rows on the model's scale, None where there is none; units, what was
-    written beside the numbers of each column of a text table; shape, that of an example, where the file notes it."""
+    """Facts about the training data: name and fingerprint; number of axes of an example; maximum of the pixels; range
+    as stored, as text; baseline, the PCA of the training rows on the model's scale, or None; units written beside the
+    numbers of each column of a text table; shape of an example, if recorded."""
 
     name: str
     fingerprint: str
@@ -49,7 +49,7 @@ class TrainingSet:
 
     @classmethod
     def of_notes(cls, notes: dict[str, Any]) -> TrainingSet | None:
-        """That of a model file; None where it notes none, as one that was made in Python, or in former times."""
+        """Read from the notes of a model file; None if there are none: models saved in Python, or by older versions."""
         if not notes:
             return None
         baseline = notes.get("baseline")
@@ -61,25 +61,25 @@ class TrainingSet:
         return cls(**facts, baseline=baseline, units=units, shape=shape)
 
     def notes(self) -> dict[str, Any]:
-        """For `save_model`."""
+        """The notes for `save_model`."""
         facts = asdict(replace(self, baseline=None))
         return {**facts, "baseline": self.baseline}
 
     def holds(self, data: Dataset) -> bool:
-        """Whether `data` is this set, split in the same way."""
+        """Return True if `data` is this set, with the same split."""
         return self.fingerprint == fingerprint(data)
 
     def on_scale(self, data: Dataset, named: float | None = None) -> Dataset:
-        """`data` with the maximum that makes 1 what it was in the training; ValueError where nobody can know that,
-        where a column is in another unit, or where images have other sides.
+        """`data` with the maximum that puts it on the training scale. ValueError if that is unknown, if a column has
+        another unit, or if images have another size.
 
-        named   the maximum that the user named, or None
+        named   the maximum given by the user, or None
         """
         shapes = self.shape or (), data.shape
         learned, sides = ([side for side in shape if side > 1] for shape in shapes)
         if len(learned) == len(sides) and learned != sides:
             raise ValueError(
-                f"{data.name}: expected images of {learned}, as in the training, got {sides}."
+                f"{data.name}: expected images of {learned} pixels, as in training, got {sides}."
             )
         here = data.units or ()
         names = data.columns or [str(i + 1) for i in range(len(here))]
@@ -91,8 +91,8 @@ class TrainingSet:
             if named is None and data.maximum in (None, 1):
                 return replace(data, maximum=None)
             raise ValueError(
-                f"{data.name}: expected numbers to be taken as they are, as in the training ({self.range}), got "
-                f"{range_of(data.x_train)} of which {data.maximum:g} is 1. Store them as those were."
+                f"{data.name}: expected unscaled numbers, as in training ({self.range}), got "
+                f"{range_of(data.x_train)} of which {data.maximum:g} is 1. Store them like the training data."
             )
         if data.maximum is not None:
             return data
@@ -105,13 +105,13 @@ class TrainingSet:
         if within_one(*parts) or (self.maximum == 1 and not counts):
             return replace(data, maximum=1)
         raise ValueError(
-            f"{data.name}: expected pixels of which it is known what 1 is, as in the training ({self.range} of which "
-            f"{self.maximum:g} was 1), got {range_of(data.x_train)}. Say it with --maximum."
+            f"{data.name}: expected pixels with a known maximum, as in training ({self.range} of which "
+            f"{self.maximum:g} was 1), got {range_of(data.x_train)}. Pass it with --maximum."
         )
 
 
 def fingerprint(data: Dataset) -> str:
-    """Of the rows and how they are split: other rows, or the same in another order, have another."""
+    """A hash of the rows and their split; it depends on the order of the rows."""
     digest = hashlib.blake2b(digest_size=8)
     for x in (data.x_train, data.x_test):
         digest.update(f"{x.dtype} {x.shape}".encode())

@@ -1,4 +1,4 @@
-"""`nanoae tune`: train each setting of a grid, keep the one with the best validation loss, test that one once."""
+"""`nanoae tune`: train each setting of a grid, keep the one with the best validation loss, test it once."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from nanoae.cli.options import command, declare
 from nanoae.cli.output import run_folder, write_csv
 from nanoae.spelling import counted
 
-# settings with which the validation loss is another one
+# settings that change what the validation loss measures
 UNFAIR = {"loss", "likelihood", "scaling", "validation_fraction"}
-VALIDATION = 0.1  # of the training rows, where neither the preset nor an option says how many
+VALIDATION = 0.1  # share of the training rows, unless the preset or an option sets it
 
 
 def add_to(commands) -> None:
@@ -30,17 +30,17 @@ def add_to(commands) -> None:
         commands,
         "tune",
         run,
-        "train each setting of a grid, keep the best on validation rows, test it once",
-        description="Trains each combination of the grid, reads the validation loss, keeps the better setting, and "
-        "tests once, at the end. Writes what train writes, of the best one, and tuning.csv.",
+        "search hyperparameters: train each setting of a grid, keep the best, test it once",
+        description="Trains each combination of the grid, keeps the one with the lowest validation loss, and tests it "
+        "once at the end. Writes the same files as train, for the best setting, and tuning.csv.",
         epilog="example: nanoae tune --preset tf1-20 --grid code_size=10,20,30 --grid learning_rate=1e-3,1e-4",
     )
-    text = "a setting and the values to try; several --grid are combined; hidden widths as hidden=128,128x64"
+    text = "a setting and the values to try; several --grid are combined; hidden widths like hidden=128,128x64"
     parser.add_argument("--grid", action="append", metavar="NAME=VALUE,VALUE", help=text)
     declare(
         parser,
         """
-        --jobs N=1   train N settings at a time, in joblib's processes; with its Dask or Ray backend, on a cluster
+        --jobs N=1   train N settings at a time in joblib's processes; with its Dask or Ray backend, on a cluster
     """,
     )
     train.add_options(parser)
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     args = resume.as_begun(args)
     if not args.grid:
         raise ValueError(
-            "--grid: expected a setting and the values to try, as code_size=10,20, got none."
+            "--grid: expected a setting and the values to try, like code_size=10,20, got none."
         )
     grid = settings.parse_grid(args.grid)
     if args.jobs < 1:
@@ -68,19 +68,19 @@ def run(args: argparse.Namespace) -> int:
             dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
         ]
         scales = set()
-        # A mistake in the last setting is told before the first is trained.
+        # Report a mistake in the last setting before training the first.
         for combination in combinations:
             model, learn, test = train.prepared(variant(base, combination), data, args.conditional)
             scales.add(model.black_)
         if data.maximum and len(scales) > 1:
             raise ValueError(
-                "--grid: expected settings on one scale, got tanh outputs, in [-1, 1], and others, in [0, 1]."
+                "--grid: expected settings on a common scale, got tanh outputs in [-1, 1] and others in [0, 1]."
             )
         log = train.logger(args)
         log(results.begun(model, data))
         log(
-            f"tuning  {counted(len(combinations), 'setting')}, judged on {base.validation_fraction:.3g} of the "
-            f"training rows{', others for each seed' if 'random_state' in grid else ''}\n"
+            f"tuning  {counted(len(combinations), 'setting')}, validated on {base.validation_fraction:.3g} of the "
+            f"training rows{', different ones for each seed' if 'random_state' in grid else ''}\n"
         )
         kept = resume.begin(args, folder)  # a folder for each setting
         checkpoints = (resume.checkpoints(args, kept / f"{i:04}") for i in itertools.count())
@@ -108,18 +108,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def check_comparable(grid: Iterable[str], base: NetworkEstimator) -> None:
-    """ValueError for a setting whose values no validation loss compares."""
+    """Raise ValueError for a setting whose values the validation loss cannot compare."""
     summed = base.new_loss().reduction == "sum"
     for name in grid:
         if name in UNFAIR or (summed and name == "batch_size"):
             raise ValueError(
-                f"--grid: expected settings to compare by their validation loss, got {name}, which makes it another "
-                "quantity, or one of other rows."
+                f"--grid: expected settings that the validation loss can compare, got {name}, which changes what it "
+                "measures, or on which rows."
             )
 
 
 def variant(base: NetworkEstimator, combination: dict[str, Any]) -> NetworkEstimator:
-    """A new estimator: `base` with other settings."""
+    """A copy of `base` with other settings."""
     return copy.deepcopy(base).set_params(**combination)  # type: ignore[return-value]
 
 
@@ -130,7 +130,7 @@ def fitted(
     args: argparse.Namespace,
     checkpoints: Iterable[dict[str, Any]],
 ) -> Iterator[NetworkEstimator | NotFiniteError]:
-    """The model of each combination, in their order, or what its training ended in; `--jobs` of them at a time."""
+    """Yield the fitted model of each combination, or the error of its training; `--jobs` run at a time."""
     quiet = args.quiet or args.jobs > 1
     each = zip(combinations, checkpoints, strict=False)
     calls = ((variant(base, combination), learn, quiet, extra) for combination, extra in each)
@@ -150,7 +150,7 @@ def fit(
     extra: dict[str, Any],
 ) -> NetworkEstimator | NotFiniteError:
     try:
-        with part_of_another():  # PCA's error stands beside the result
+        with part_of_another():  # PCA's error is printed with the result
             train.train(model, learn[0], quiet=quiet, lines=False, **extra, **learn[1])
     except NotFiniteError as error:
         return error
@@ -162,10 +162,10 @@ def search(
     models: Iterable[NetworkEstimator | NotFiniteError],
     log: Callable[[str], None],
 ) -> tuple[NetworkEstimator, list[dict[str, Any]]]:
-    """The fitted model of the best combination, and a row for each that was trained.
+    """The fitted model of the best combination, and a row for each combination that was trained.
 
-    Ctrl-C ends the search; the setting that it broke off counts only where no other was finished. NotFiniteError where
-    every single one diverged.
+    Ctrl-C ends the search; the interrupted setting counts only if no other was finished. NotFiniteError if all
+    diverged.
     """
     table: list[dict[str, Any]] = []
     best = None
@@ -204,7 +204,7 @@ def search(
 
 
 def judged(model: NetworkEstimator | NotFiniteError) -> tuple[float | None, int, float]:
-    """(the validation loss of the weights that were kept, None where it is not finite; epochs; seconds)."""
+    """(validation loss of the weights that were kept, or None if not finite; epochs; seconds)."""
     if isinstance(model, NotFiniteError):
         return None, 0, 0.0
     losses = model.history_.get("val_loss", [])
