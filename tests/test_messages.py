@@ -299,7 +299,7 @@ def test_validation_rows_are_their_own_targets(make, pair):
     settings = {"sizes": (3,), **SMALL} if make is nanoae.StackedAutoencoder else SMALL
     rows = np.zeros((4, 784)) if make is nanoae.ConvAutoencoder else X
     with pytest.raises(
-        ValueError, match=r"expected validation_data=rows .*their own targets, got a tuple"
+        ValueError, match=r"expected validation_data=rows .*got a tuple.*their own targets"
     ):
         make(**settings).fit(rows, validation_data=pair)
 
