@@ -204,10 +204,7 @@ def test_figures_of_every_kind_of_data(run, rng):
 
 def test_columns_of_different_spread_are_scaled_or_noted(run):
     np.save("spread.npy", TABLE * [1, 1, 1, 1, 1, 1000])
-    assert (
-        "\nscaling standard: the standard"
-        in run("train", "--data", "spread.npy", *SHORT)[1]
-    )
+    assert "\nscaling standard: the standard" in run("train", "--data", "spread.npy", *SHORT)[1]
     assert (
         "--scaling standard" in run("train", "--data", "spread.npy", "--scaling", "none", *SHORT)[1]
     )
