@@ -26,8 +26,8 @@ Call = tuple[Any, int, str, bool]
 
 RUNNING: dict[int, Call] = {}  # in the order they started
 TURN = threading.RLock()
-FEW = 1 << 15  # numbers
-PATIENCE = 1.0  # seconds
+FEW = 1 << 15  # numbers up to which threads take turns
+PATIENCE = 1.0  # seconds to wait for a turn
 
 
 def after_fork() -> None:

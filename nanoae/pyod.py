@@ -69,7 +69,7 @@ class AutoEncoder(AnomalyDetector):
         scores = self.decision_function(X)
         tested = self.tested_scores_  # the scores that set the threshold
         p = probability_abnormal(scores, tested, int((tested > self.threshold_).sum()))
-        return np.where(scores <= self.threshold_, 1 - p, p)  # so that NaN is abnormal
+        return np.where(scores <= self.threshold_, 1 - p, p)  # NaN counts as abnormal
 
     def predict_with_rejection(self, X, T=32) -> np.ndarray:
         """Return `predict`, but -2 for uncertain rows, where 2 |confidence - 1/2| <= 1 - 2 e⁻ᵀ (Perini & Davis 2023,

@@ -144,7 +144,7 @@ class Rows:
     ) -> Iterator[tuple[np.ndarray, Rows]]:
         """Yield (numbers, rows) of one window after another in random order; all but the last hold whole batches."""
         divisor = batch_size // math.gcd(batch_size, PIECES)
-        length = max(1, self.most // PIECES // divisor) * divisor  # of a piece
+        length = max(1, self.most // PIECES // divisor) * divisor  # rows of a piece
         whole = len(self) // length
         rest = np.arange(whole * length, len(self))
         starts = length * order.permutation(whole)

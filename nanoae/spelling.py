@@ -24,8 +24,8 @@ def one_of(what: str, name: object, known: Iterable[str], also: str = "") -> str
 
 
 def instance(what: str, given: Any, kind: type, known: Mapping[str, Any], also: str = "") -> Any:
-    """`given`, where it is of this kind; what it makes, where it is a class or a function without arguments; else a new
-    one of the `known` by that name, or ValueError as `one_of` says it."""
+    """Return `given` if it is an instance of `kind`, else what it returns if it is callable (a class, or a function
+    without arguments), else a new instance of the `known` class with that name; ValueError as in `one_of`."""
     if isinstance(given, kind):
         return given
     maker = given if callable(given) else known[one_of(what, given, known, also)]
@@ -38,7 +38,10 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 
     spelled: dict[str, list[str]] = {}
     for k in known:
-        for part in {k, *re.split("[-_ ]", k)}:  # "glorot" of "glorot_uniform", too
+        for part in {
+            k,
+            *re.split("[-_ ]", k),
+        }:  # also the parts of a name: "glorot" for "glorot_uniform"
             spelled.setdefault(part.casefold(), []).append(repr(k))
     near = difflib.get_close_matches(str(name)[:LONGEST].casefold(), spelled)
     meant = dict.fromkeys(k for part in near for k in spelled[part])

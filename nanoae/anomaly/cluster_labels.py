@@ -227,10 +227,10 @@ class ClusterLabelDetector(Estimator):
         not_itself = np.diag(np.full(len(d), np.inf))
         nearest = np.argsort(d + not_itself, axis=1, kind="stable")[:, :k]
         rows = np.arange(len(d))[:, None]
-        away = d[rows, nearest]
-        s = np.sqrt(away[:, -1:]) + TINY
+        near = d[rows, nearest]
+        s = np.sqrt(near[:, -1:]) + TINY
         W = np.zeros_like(d)
-        W[rows, nearest] = np.exp(-2 * away / (s * s[nearest, 0]))
+        W[rows, nearest] = np.exp(-2 * near / (s * s[nearest, 0]))
         return np.maximum(W, W.T)
 
     # ---------------------------------------------------------------- using

@@ -47,7 +47,7 @@ class ColumnTails(FeatureScore):
             zip(self.sorted_, known.tolist(), columns.T, strict=True)
         ):
             usual = usual[:n]
-            # neighbours in it are looked for in the same part of usual: half of the time
+            # searching sorted values is twice as fast: neighbouring searches use the same part of `usual`
             order = z.argsort()
             rising = z[order]
             low[order, j] = usual.searchsorted(rising + JITTER, "right")

@@ -14,7 +14,7 @@ from nanoae.anomaly.default_autoencoder import default_autoencoder
 from nanoae.anomaly.ensemble import Ensemble, empty
 from nanoae.anomaly.explanation import Explanation, explained
 from nanoae.anomaly.member import Member
-from nanoae.anomaly.surprise import Surprise as Surprise  # its place in older versions
+from nanoae.anomaly.surprise import Surprise as Surprise  # for imports from its former module
 from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Quantile, Tail, Threshold, above_ties
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.estimator import Estimator
@@ -29,7 +29,7 @@ from nanoae.data import scaling as scalers
 from nanoae.data.encoder import TableEncoder
 from nanoae.data.field import promised
 from nanoae.data.frame import framed
-from nanoae.data.identity import tell_of_ids
+from nanoae.data.identity import warn_about_ids
 from nanoae.data.table import Table, has_text
 from nanoae.interval import Interval
 from nanoae.rows import Rows
@@ -140,12 +140,12 @@ class AnomalyDetector(Estimator):
         if nothing[rows].any():
             rows = np.arange(len(X))[rows]
             rows = rows[~nothing[rows]]  # the others hold no values to learn from
-            self._tell_of_empty(X)
+            self._warn_about_empty(X)
         given = X
         order = content_order(X[rows])
         X = X[rows][order]
         if self.encoder_ is None and X.ndim == 2:
-            tell_of_ids(name, sample(X).T, getattr(self, "feature_names_in_", None))
+            warn_about_ids(name, sample(X).T, getattr(self, "feature_names_in_", None))
         seed = np.random.SeedSequence(self.entropy())
         folds = deal(len(X), self.holdout, np.random.default_rng(seed))
         n_folds = folds.max() + 1
@@ -243,10 +243,10 @@ class AnomalyDetector(Estimator):
         """Return (N,) minus the anomaly score: higher is more normal. A row of only missing values has the score NaN,
         with a warning, and counts as abnormal."""
         X = self._check_X(X)
-        self._tell_of_empty(X)
+        self._warn_about_empty(X)
         return -self.ensemble_.score(X)
 
-    def _tell_of_empty(self, X: np.ndarray) -> None:
+    def _warn_about_empty(self, X: np.ndarray) -> None:
         nothing = np.flatnonzero(empty(X))
         if len(nothing):
             warnings.warn(

@@ -65,9 +65,9 @@ class Ensemble:
             )
         self.standings = [Standing().fit(each) for each in raw]
         tested = sample(tested)
-        away = np.abs(tested - self.expected(tested))
-        missing = np.isnan(away).all(axis=0)
-        usual = np.nanmedian(np.where(missing, 0, away), axis=0)
+        deviation = np.abs(tested - self.expected(tested))
+        missing = np.isnan(deviation).all(axis=0)
+        usual = np.nanmedian(np.where(missing, 0, deviation), axis=0)
         self.deviation = usual / 0.6745  # 1 for a standard normal variable
         return self.score(X)
 
@@ -121,15 +121,15 @@ class Ensemble:
             of_features = np.concatenate([member.shares(X) for member in self.of_fold(fold)])
             shares += (of_features.T * parts.T).sum(axis=-1).T
         shares[empty(X)] = 0  # these rows have no score
-        away = np.nan_to_num(X - self.expected(X))
-        return np.copysign(shares, away)
+        deviation = np.nan_to_num(X - self.expected(X))
+        return np.copysign(shares, deviation)
 
     def expected(self, X: np.ndarray) -> np.ndarray:
         """Return the reconstructions of rows X (N, ...) by the autoencoders that have not seen them, on X's scale."""
         found = np.zeros(X.shape)
         for fold, weight in enumerate(self.weights(X)):
-            given_back = [member.expected(X) for member in self.of_fold(fold)]
-            mean = np.mean(given_back, axis=0)
+            reconstructions = [member.expected(X) for member in self.of_fold(fold)]
+            mean = np.mean(reconstructions, axis=0)
             found += (mean.T * weight).T
         return found
 

@@ -128,8 +128,8 @@ class NearestJointCodes(NearestCodes):
 
     def _codes(self, model, Z):
         codes = super()._codes(model, Z)
-        again = super()._codes(model, model.reconstruct(Z))
-        return np.hstack([codes, self.factor_ * (codes - again)])
+        reencoded = super()._codes(model, model.reconstruct(Z))
+        return np.hstack([codes, self.factor_ * (codes - reencoded)])
 
 
 @one_thread()

@@ -59,8 +59,8 @@ def distances_in_cells(
 
 def near_cells(starts: np.ndarray, centers: np.ndarray, k: int) -> np.ndarray:
     """Return (C, R) bool: the references searched for each cell, at least 4 k, in itself and the nearest cells."""
-    away = centers[:, None] - centers
-    between = (away**2).sum(axis=2)
+    difference = centers[:, None] - centers
+    between = (difference**2).sum(axis=2)
     order = np.argsort(between, axis=1, kind="stable")
     sizes = np.diff(starts)
     held = sizes[order].cumsum(axis=1)
@@ -86,7 +86,7 @@ def distances_to_nearest(codes: np.ndarray, references: np.ndarray, k: int) -> n
         ones = np.ones((len(c), 1))
         values = np.hstack([c, ones]).astype(np.float32) @ coarse.T
         near = np.argpartition(values, last, axis=1)[:, : last + 1]
-        away = references[near] - c[:, None]
-        squared = np.einsum("nkd,nkd->nk", away, away)
+        difference = references[near] - c[:, None]
+        squared = np.einsum("nkd,nkd->nk", difference, difference)
         found[block] = np.sort(np.sqrt(squared), axis=1)[:, :k]
     return found

@@ -60,8 +60,8 @@ class Mahalanobis(Score):
 
     def score(self, model, Z):
         codes = model.transform(Z).astype(np.float64)
-        away = codes - self.mean_
-        return ((away @ self.precision_) * away).sum(axis=1)
+        deviation = codes - self.mean_
+        return ((deviation @ self.precision_) * deviation).sum(axis=1)
 
 
 class NegativeELBO(Score):

@@ -20,7 +20,7 @@ from nanoae.autoencoders.weights import weighted_rows
 from nanoae.backend import Shape
 from nanoae.data.cell import objects
 from nanoae.data.far_rows import Ends
-from nanoae.data.fill_value import tell_of_fill_values
+from nanoae.data.fill_value import warn_about_fill_values
 from nanoae.data.frame import FrameOutput
 from nanoae.data.matrix import (
     MASK,
@@ -213,14 +213,14 @@ class Estimator(FrameOutput, Parametrised):
             self._scale_in = scale_of(counted, names is not None)
             self._ends_in = Ends() if PART.get() else Ends.of(counted)
             if self._ends_in.ends.size and given.dtype != np.uint8:
-                tell_of_fill_values(name, counted, names)
+                warn_about_fill_values(name, counted, names)
             return found
         if self._scale_in is not None:
             check_scale(name, self._scale_in, given, names is not None, most)
         for column, learned, got in zip(names or (), self._units_in, units, strict=False):
             check_unit(name, str(column), learned, got)
         known = getattr(self, "feature_names_in_", names)
-        self._ends_in.tell(name, given, known, least, most)
+        self._ends_in.check(name, given, known, least, most)
         return found
 
     def _check_shape(self, shape: Shape, reset: bool) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from nanoae.autoencoders.parameters import estimator
 from nanoae.autoencoders.predictor import StackedPredictor
 from nanoae.autoencoders.saved import Fact
-from nanoae.data.fill_value import tell_of_fill_values
+from nanoae.data.fill_value import warn_about_fill_values
 from nanoae.data.labels import numeric_labels
 from nanoae.engine.losses import MSE, Loss
 
@@ -55,7 +55,7 @@ class StackedRegressor(StackedPredictor):
                 f"{type(self).__name__}: expected y whose squares are numbers, got {y.min():g} to {y.max():g}. "
                 "Give y in another unit."
             )
-        tell_of_fill_values(type(self).__name__, y[:, None], ["y"])
+        warn_about_fill_values(type(self).__name__, y[:, None], ["y"])
         self._target = zero, np.sqrt(variance).item() or 1.0
 
     def _targets(self, y: Any) -> np.ndarray:

@@ -166,7 +166,7 @@ class TextVAE(WarmStart, Variational):
         else:
             self._build(self.input_shape_)
             self._set_weights(before)
-            self.vocabulary_.tell_of_unknown(lines)
+            self.vocabulary_.warn_about_unknown(lines)
         self._set_epochs(epochs)
         X = self._inputs(lines, keywords)
         watched = None

@@ -118,7 +118,7 @@ class Vocabulary:
                 raise ValueError(unseen(keyword, self.keywords))
         return keywords
 
-    def tell_of_unknown(self, lines: list[str]) -> None:
+    def warn_about_unknown(self, lines: list[str]) -> None:
         """Warn about unknown tokens in lines."""
         new = {token for line in lines for token in self.tokenize(line)} - self.ids.keys()
         if new:

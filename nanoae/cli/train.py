@@ -21,7 +21,7 @@ from nanoae.cli.data import Table, first
 from nanoae.cli.figures import FIGURES, WHERE_THEY_APPLY
 from nanoae.cli.options import command, declare
 from nanoae.cli.output import run_folder
-from nanoae.data.fill_value import tell_of_fill_values
+from nanoae.data.fill_value import warn_about_fill_values
 from nanoae.training.loop import Trainer
 from nanoae.training.process_group import first_rank
 
@@ -127,7 +127,7 @@ def prepared(model: Any, data: Dataset, conditional: bool) -> tuple[Any, Table, 
         test[name] = data_options.labels(data, "test")
     model.build(math.prod(data.shape), **learn)
     x_train, x_test = data.flat(data_options.black(model), wide=True)
-    tell_of_fill_values(data.name, x_train, data.columns)
+    warn_about_fill_values(data.name, x_train, data.columns)
     # the model would repeat the warning without the column names
     warnings.filterwarnings("ignore", ".*far from all other values")
     model.check_table(x_train, reset=True, wide=True)

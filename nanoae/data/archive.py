@@ -44,7 +44,7 @@ def open_archive(
     path = Path(path)
     with open_regular(path) as file:
         with decoding(path, kind):
-            archive = Archive(path, zipfile.ZipFile(Sips(file)), limit)  # type: ignore[arg-type]
+            archive = Archive(path, zipfile.ZipFile(LimitedReader(file)), limit)  # type: ignore[arg-type]
         yield archive
 
 
@@ -143,7 +143,7 @@ def read_header(
     return shape, dtype
 
 
-class Sips(io.BufferedReader):
+class LimitedReader(io.BufferedReader):
     """A file that returns at most one megabyte per read: zipfile would read a directory of any stated length."""
 
     def read(self, n: int | None = -1) -> bytes:

@@ -127,9 +127,9 @@ def load_data(
 
 def load_official(name: str, data_dir: str | os.PathLike[str] | None, download: bool) -> Dataset:
     """Load MNIST or Fashion-MNIST from the first folder that has all four files, or download it."""
-    looked = places(name, data_dir)
+    searched = places(name, data_dir)
     mirrors, files = SOURCES[name]
-    paths = next(filter(None, (complete(name, *place) for place in looked)), None)
+    paths = next(filter(None, (complete(name, *place) for place in searched)), None)
     if paths is None:
         target = (Path(os.path.expanduser(data_dir)) if data_dir else cache()) / name
         try:
@@ -137,7 +137,7 @@ def load_official(name: str, data_dir: str | os.PathLike[str] | None, download: 
                 raise FileNotFoundError("nothing: download=False")
             paths = [find_idx(target, file.name) or fetch(file, mirrors, target) for file in files]
         except OSError as error:
-            tried = ", ".join(str(place) for place, _ in looked)
+            tried = ", ".join(str(place) for place, _ in searched)
             names = ", ".join(f"{file.name}.gz" for file in files)
             raise FileNotFoundError(
                 f"load_data: expected the files of {name} in one of {tried}, got no complete set there. "

@@ -15,7 +15,7 @@ from nanoae.spelling import did_you_mean
 
 FORMATS = {".parquet": "parquet", ".arrow": "ipc", ".feather": "ipc"}
 KIND = "Parquet or Arrow file"
-AT_ONCE = 1 << 16  # rows
+AT_ONCE = 1 << 16  # rows per block
 # Arrow's types that float32 represents exactly
 SINGLE = ("bool", "int8", "uint8", "int16", "uint16", "halffloat", "float")
 NUMBERS = (*SINGLE, "int32", "uint32", "int64", "uint64", "double")

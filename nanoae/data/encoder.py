@@ -14,9 +14,9 @@ from nanoae.data.cell import category, is_nothing, twins
 from nanoae.data.columns import check_learned
 from nanoae.data.far_rows import Ends
 from nanoae.data.field import promised
-from nanoae.data.fill_value import tell_of_fill_values
+from nanoae.data.fill_value import warn_about_fill_values
 from nanoae.data.frame import FrameOutput, framed
-from nanoae.data.identity import FEW, MOSTLY_OTHERS, examples, tell_of_ids
+from nanoae.data.identity import FEW, MOSTLY_OTHERS, examples, warn_about_ids
 from nanoae.data.number import check_unit
 from nanoae.data.scaling import RobustScaler, Transformer, fit_known
 from nanoae.data.table import Table
@@ -87,32 +87,32 @@ class TableEncoder(FrameOutput, Transformer):
         self.blocks_ = _widths(self.categories_)
         numbers = _numbers(len(table), columns)
         self.scaler_ = fit_known(RobustScaler(), numbers)
-        tell_of_fill_values(type(self).__name__, numbers, self._named_numbers)
-        tell_of_ids(type(self).__name__, columns, self.names_, self.others_)
+        warn_about_fill_values(type(self).__name__, numbers, self._named_numbers)
+        warn_about_ids(type(self).__name__, columns, self.names_, self.others_)
         for i, known in enumerate(self.categories_):
             if known is not None:
-                self._tell_of_texts(i, table, columns[i])
+                self._warn_about_texts(i, table, columns[i])
         return self
 
-    def _tell_of_texts(self, i: int, table: Table, column: np.ndarray) -> None:
+    def _warn_about_texts(self, i: int, table: Table, column: np.ndarray) -> None:
         """Warn if it is doubtful whether a column holds categories, or which ones."""
         if self.others_[i] < MOSTLY_OTHERS:
-            self._tell_of_twins(i, column.tolist())
+            self._warn_about_twins(i, column.tolist())
         text = table.text_column(i)
         if text.codes:
-            self._tell(
+            self._warn(
                 i,
                 f"is read as categories, since leading zeros or plus signs, as in {text.codes[0]!r}, suggest codes. If "
                 f"they are codes, {text.hint_text}; otherwise write the numbers without them.",
             )
         kinds = {isinstance(cell, str) for cell in table.cells[i].tolist() if not is_nothing(cell)}
         if len(kinds) > 1 and not text.declared:
-            self._tell(
+            self._warn(
                 i,
                 f"holds numbers and texts, all read as categories. If they are, {text.hint_text}.",
             )
 
-    def _tell(self, i: int, finding: str) -> None:
+    def _warn(self, i: int, finding: str) -> None:
         warnings.warn(f"TableEncoder: column {self.names_[i]!r} {finding}", stacklevel=6)
 
     def _categories(self, column: np.ndarray) -> tuple[list[str], float]:
@@ -150,10 +150,10 @@ class TableEncoder(FrameOutput, Transformer):
                 found = _places(column, known)
                 result[np.arange(len(table)), start + np.maximum(found, 0)] = 1
                 result[found < 0, start : start + self.blocks_[i]] = np.nan
-                self._tell_of_unseen(i, column, found)
+                self._warn_about_unseen(i, column, found)
         numbers = _numbers(len(table), columns)
         ends = self.scaler_.inverse_transform(USUAL * np.ones((1, len(self.numbers))))
-        Ends(ends, exact=False).tell(type(self).__name__, numbers, self._named_numbers)
+        Ends(ends, exact=False).check(type(self).__name__, numbers, self._named_numbers)
         result[:, self.numbers] = self.scaler_.transform(numbers)
         return result
 
@@ -183,7 +183,7 @@ class TableEncoder(FrameOutput, Transformer):
             )
         return table
 
-    def _tell_of_unseen(self, i: int, column: np.ndarray, places: np.ndarray) -> None:
+    def _warn_about_unseen(self, i: int, column: np.ndarray, places: np.ndarray) -> None:
         """Warn if most of a column's values (of two or more) were not seen in fit, unless most were "other" there as
         well, or if one may be a variant of a known value."""
         known = self.categories_[i] or []
@@ -191,20 +191,20 @@ class TableEncoder(FrameOutput, Transformer):
         n = int((places >= 0).sum())
         if self.others_[i] >= MOSTLY_OTHERS:
             return
-        self._tell_of_twins(i, [*known, *column[unseen]] if len(unseen) else [])
+        self._warn_about_twins(i, [*known, *column[unseen]] if len(unseen) else [])
         if n >= 2 and len(unseen) > n / 2:
-            self._tell(
+            self._warn(
                 i,
                 f"holds {len(unseen)} of {n} values that were never seen in fit: {examples(column[unseen])}, where fit "
                 f"saw {examples(known)}. Is it the same column, with the same spelling? Such rows are unlike all "
                 "training rows.",
             )
 
-    def _tell_of_twins(self, i: int, cells: Sequence[str | None]) -> None:
+    def _warn_about_twins(self, i: int, cells: Sequence[str | None]) -> None:
         """Warn if two texts of a column differ only in case, blanks and the like."""
         pair = twins(filter(None, dict.fromkeys(cells)))
         if pair:
-            self._tell(
+            self._warn(
                 i,
                 f"holds {pair}, which are two categories. If they mean the same, use one spelling.",
             )
@@ -256,9 +256,11 @@ class TableEncoder(FrameOutput, Transformer):
         found = np.array(Z, np.float64)
         scaler: Any = self.scaler_
         numbers = scaler.inverse_transform(found[:, self.numbers])
-        away = np.nan_to_num(numbers - scaler.center_)
-        step = np.ldexp(1.0, np.frexp(away)[1] - 22)
-        found[:, self.numbers] = np.where(away == 0, numbers, np.round(numbers / step) * step + 0.0)
+        deviation = np.nan_to_num(numbers - scaler.center_)
+        step = np.ldexp(1.0, np.frexp(deviation)[1] - 22)
+        found[:, self.numbers] = np.where(
+            deviation == 0, numbers, np.round(numbers / step) * step + 0.0
+        )
         return found
 
     def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

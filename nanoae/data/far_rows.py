@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.data.fill_value import LEAST, LEAST_NEGATIVE, tell_of_fill_values
+from nanoae.data.fill_value import LEAST, LEAST_NEGATIVE, warn_about_fill_values
 from nanoae.survey import extremes, host_ops
 
 LOOK = 1 << 17  # cells checked of a larger table
@@ -38,7 +38,7 @@ class Ends:
         """Return the ranges of x (N, ...)."""
         return cls(np.nan_to_num(extremes(x))) if x.ndim == 2 and x.size else cls()
 
-    def tell(
+    def check(
         self,
         who: str,
         x: Any,
@@ -71,7 +71,7 @@ class Ends:
             far = (away.mean(axis=0) > 0.5) | apart
         some = np.flatnonzero(~far).tolist()
         seen = self.ends[:, some] if self.exact else None
-        tell_of_fill_values(who, rows[:, some], [called[i] for i in some], seen)
+        warn_about_fill_values(who, rows[:, some], [called[i] for i in some], seen)
         if not far.any():
             return
         i = int(far.argmax())

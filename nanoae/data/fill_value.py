@@ -21,7 +21,7 @@ FAR, SHARE = 10, 0.01  # the same for an uncommon fill value, and the least shar
 DIFFERENT = 5  # least number of distinct other values: fewer are categories
 
 
-def tell_of_fill_values(
+def warn_about_fill_values(
     who: str, X: Any, names: Sequence[Any] | None = None, seen: np.ndarray | None = None
 ) -> None:
     """Warn about each column of X (N, D) that holds a fill value.
@@ -63,14 +63,14 @@ def is_fill_value(value: float, filled: np.ndarray, others: np.ndarray) -> bool:
         prices = np.mean(others % 10 == 9) > 0.5  # such as 499: most end in 9
         alone = lies_beyond(value, low, high) and (value < 0 or not prices)
     else:
-        away = max(low - value, value - high)
-        alone = away > FAR * (high - low) and filled.mean() >= SHARE
+        distance = max(low - value, value - high)
+        alone = distance > FAR * (high - low) and filled.mean() >= SHARE
     return alone and len(np.unique(others)) >= DIFFERENT
 
 
 def lies_beyond(value: float, low: float, high: float) -> bool:
     """Return True if a value is a common fill value far outside the range from low to high."""
     wide = high - low or abs(low)
-    away = max(low - value, value - high)
+    distance = max(low - value, value - high)
     usual = USUAL.fullmatch(f"{abs(value):.6g}")
-    return usual is not None and (value < 0 <= low or away > APART * wide)
+    return usual is not None and (value < 0 <= low or distance > APART * wide)

@@ -52,7 +52,7 @@ def numbers_are_names(first: list[str], columns: list[list[str]]) -> bool | None
     if n == 0 or len(set(values)) < n:
         return False
     below = [[cell for cell in column if cell] for _, column in names]
-    texts = not all(below) and len(columns[0]) >= 3  # a number above a column of texts
+    texts = not all(below) and len(columns[0]) >= 3  # a number as the header of a text column
     otherwise = [
         name.kind not in [cell.kind for cell in cells]
         for (name, _), cells in zip(names, below, strict=True)

@@ -15,7 +15,7 @@ MOSTLY_OTHERS = 0.5  # share of texts too rare to be learned, from which there i
 DATES = 0.9  # share of dates or times that makes a column one of dates
 
 
-def tell_of_ids(
+def warn_about_ids(
     who: str,
     columns: Iterable[np.ndarray],
     names: Sequence[str] | None = None,

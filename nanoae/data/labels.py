@@ -76,7 +76,7 @@ def class_labels(y: Any, who: str, classes: np.ndarray | None = None) -> np.ma.M
         _check_spelling(known, who, classes)
     if classes is not None:
         return _of_classes(labels, who, classes)
-    _tell_of_marks(known, who)
+    _warn_about_marks(known, who)
     minus = _minus_one(labels)
     if minus.any() and _stands_for_none(labels, minus, who):
         return np.ma.MaskedArray(labels.data, labels.mask | minus)
@@ -143,13 +143,13 @@ def _unpacked(cells: np.ndarray, missing: np.ndarray, who: str) -> np.ma.MaskedA
     """Return `_of_one_kind` of an array of Python objects (N,)."""
     listed = [cell.decode() if isinstance(cell, bytes) else cell for cell in cells.tolist()]
     known = [cell for cell, gone in zip(listed, missing, strict=True) if not gone]
-    _tell_of([cell for cell in known if isinstance(cell, str) and is_nothing(cell)], who)
+    _warn_about_gaps([cell for cell in known if isinstance(cell, str) and is_nothing(cell)], who)
     each = iter(known)
     kinds = np.array(["" if gone else _kind(next(each), who) for gone in missing], dtype="U11")
     cells = objects(listed)
     are_numbers = kinds == "number"
     if {*kinds} - {""} == {"number", "text"} and (cells[are_numbers] == -1).all():
-        kinds[are_numbers] = ""  # -1 beside texts
+        kinds[are_numbers] = ""  # -1 among texts
     different = sorted({*kinds} - {""})
     if len(different) > 1:
         examples = " and ".join(repr(cells[kinds == kind][0]) for kind in different)
@@ -170,7 +170,7 @@ def is_nothing(cell: Any) -> bool:
     return is_gap(cell) or cell.strip().casefold() in UNLABELLED
 
 
-def _tell_of(gaps: Sequence[str], who: str) -> None:
+def _warn_about_gaps(gaps: Sequence[str], who: str) -> None:
     """Warn if a text that was taken for no label could be a class."""
     named_gaps = sorted({gap for gap in gaps if gap.strip().lower() not in NEVER_A_CLASS})
     if named_gaps:
@@ -213,11 +213,11 @@ def _check_spelling(known: np.ndarray, who: str, classes: np.ndarray | None) -> 
         warnings.warn(f"{who}: {pair} are two classes. {ONE}", stacklevel=5)
 
 
-def _tell_of_marks(known: np.ndarray, who: str) -> None:
+def _warn_about_marks(known: np.ndarray, who: str) -> None:
     """Warn if a class may mark missing labels: "-" or "missing" among words, -99 among numbers."""
     classes = [str(label).strip().casefold() for label in np.unique(known).tolist()]
     marks = [label for label in classes if label in NUMBER_GAPS or FILLED.fullmatch(label)]
-    if marks and max(map(len, classes)) > 1:  # "+" and "-" are classes
+    if marks and max(map(len, classes)) > 1:  # "+" and "-" may be the two classes
         warnings.warn(
             f"{who}: taking {marks[0]!r} for a class. If it stands for no label, leave it empty.",
             stacklevel=5,

@@ -13,7 +13,7 @@ import numpy as np
 from nanoae.data.cell import CODE
 from nanoae.data.columns import check_learned
 from nanoae.data.dataset import BadFile, Examples
-from nanoae.data.identity import tell_of_ids
+from nanoae.data.identity import warn_about_ids
 from nanoae.data.labels import read_labels
 from nanoae.data.number import POINT, check_unit, number
 from nanoae.data.table import Table, check_index, tables_of
@@ -47,7 +47,7 @@ def read_numbers(
         table = NumberTable(text, label, columns)
         x = table.read()
     if columns is None:
-        tell_of_ids("load_data", sample(x).T, table.columns)
+        warn_about_ids("load_data", sample(x).T, table.columns)
     y = None if label is None else read_labels(table.labels)
     return Examples(x, y, columns=table.names, units=tuple(table.units))
 

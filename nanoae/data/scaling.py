@@ -1,4 +1,4 @@
-"""Scalers: bring columns to one scale before a network sees them, even if a few rows hold wild values.
+"""Scalers: bring columns to one scale before a network sees them, even if a few rows hold outliers.
 
 All scalers follow three rules, so that no column hides the others from the network.
 
@@ -29,7 +29,7 @@ KNOTS = 1000  # most knots of a column's distribution function
 LIMIT, LIMIT_OF_MANY = 100.0, 20.0  # |z| beyond which scaled values are compressed
 MANY = 0.05  # share of a column beyond LIMIT_OF_MANY from which that is its limit
 JITTER = 1e-6  # a middle half whose spread is below JITTER times that of the middle 98 % is jitter
-WILD = 0.01  # if the middle 98 % spread less than WILD times as far as all values, a few wild values dominate
+WILD = 0.01  # if the middle 98 % spread less than WILD times as far as all values, a few outliers dominate
 
 
 class Transformer(Configurable):
@@ -112,20 +112,20 @@ class AffineScaler(ColumnScaler):
 
 class StandardScaler(AffineScaler):
     """z = (x - mean) / standard deviation, or those of the column's middle 98 % if its full standard deviation is more
-    than a hundred times as large: a few wild values then dominate it."""
+    than a hundred times as large: a few outliers then dominate it."""
 
     def _learn(self, X):
         self.center_, self.scale_ = tame(X)
 
     def refine(self, whole):
         ratio = whole.std / self.scale_
-        same = (ratio > WILD) & (ratio < 1 / WILD)  # else wild values or rounding dominate it
+        same = (ratio > WILD) & (ratio < 1 / WILD)  # else outliers or rounding dominate it
         self.center_ = np.where(same, whole.mean, self.center_)
         self.scale_ = np.where(same, whole.std, self.scale_)
 
 
 class RobustScaler(AffineScaler):
-    """z = (x - median) / s, s = IQR / 1.349: a standard score for normal data, even if up to half of the rows are wild.
+    """z = (x - median) / s, s = IQR / 1.349: a standard score for normal data, robust to outliers in half the rows.
 
     If that is less than a millionth of the standard deviation of the column's middle 98 %, as for counts that are
     mostly 0 or 0 with jitter, s is this standard deviation; if that is 0, the standard deviation of all values.
@@ -308,7 +308,7 @@ def middle(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def tame(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (mean, spread) of each column, or of its middle 98 % if wild values make the spread 100 times as large."""
+    """Return (mean, spread) of each column, or of its middle 98 % if outliers make the spread 100 times as large."""
     mean, std = moments(X)[0], spread(X)
     middle_mean, middle_std = middle(X)
     wild = (middle_std > 0) & (middle_std < WILD * std)

@@ -197,12 +197,12 @@ def check_index(source: str, name: str, values: np.ndarray, in_file: bool = True
     if not UNNAMED.fullmatch(name) or len(values) < 2:
         return
     whole = (values == np.floor(values)).all()
-    counts = np.mean(np.diff(values) == 1) > 0.5  # again and again, in tables one below the other
+    counts = np.mean(np.diff(values) == 1) > 0.5  # also if it restarts, in concatenated tables
     if whole and (counts or len(np.unique(values)) == len(values)):
         way = f"X.drop(columns=[{name!r}])"
         if in_file:
             way = f"ignore=[{name!r}], --ignore={name!r}"
-        got = f"the column {name!r}, which has no name and numbers the rows, as the index of a data frame does"
+        got = f"the column {name!r}, which has no name and numbers the rows, like the index of a data frame"
         raise BadFile(source, "features", got, f"Leave it out, {way}, or give it a name.")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from nanoae.data.dataset import UNPACK_LIMIT, Dataset, split_rows
 from nanoae.data.encoder import TableEncoder
-from nanoae.data.identity import tell_of_ids
+from nanoae.data.identity import warn_about_ids
 from nanoae.data.labels import read_labels
 from nanoae.data.number_table import find_features
 from nanoae.data.table import Table, read_table, tables_of
@@ -21,7 +21,7 @@ from nanoae.data.text_table import open_table
 from nanoae.rows import Rows, gathered, most_in_memory, stored
 from nanoae.survey import sample
 
-AT_ONCE = 1 << 20  # cells
+AT_ONCE = 1 << 20  # cells per part
 TIMES = 32  # most memory of the cells as Python objects, relative to the file size
 
 
@@ -112,7 +112,7 @@ def read_mixed(
     if not encoder.fitted and not table.has_words:
         x = gathered(part.selected(features).numbers() for part in parts)
         if columns is None:
-            tell_of_ids("load_data", sample(x).T, features)
+            warn_about_ids("load_data", sample(x).T, features)
         units = tuple(map(table.unit, range(len(features))))
         names = tuple(features) if parts.named else None
         train, test = split_rows(path.name, x.shape, random_state)

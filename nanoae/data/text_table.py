@@ -73,8 +73,8 @@ class TextTable:
             raise BadFile(path, f"a text table of at most {MOST_COLUMNS} columns", self.width, hint)
         self.named = self._is_named(first, rows[1:])
         # Column names that are numbers, or that only the user declared to be names, may also occur as values.
-        said = written.header or not self.named or all(map(is_number, first))
-        self._header_row = None if said else rows[0]
+        repeats = written.header or not self.named or all(map(is_number, first))
+        self._header_row = None if repeats else rows[0]
         counted = "Unnamed: {}" if self.named else "{}"  # pandas' names, counted from 0
         self.names = [
             (self.named and cell) or counted.format(i)
