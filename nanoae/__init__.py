@@ -37,7 +37,13 @@ from nanoae.backend import BackendError, get_ops
 from nanoae.data import Dataset, load_data
 from nanoae.data.encoder import TableEncoder
 from nanoae.data.rows_file import open_rows
-from nanoae.data.scaling import GaussianScaler, RobustScaler, Scaler, StandardScaler
+from nanoae.data.scaling import (
+    GaussianScaler,
+    MinMaxScaler,
+    RobustScaler,
+    Scaler,
+    StandardScaler,
+)
 from nanoae.data.table import read_table
 from nanoae.engine.activations import (
     ELU,
@@ -137,6 +143,7 @@ __all__ = [
     "Masked",
     "MaskingNoise",
     "MaxPool2d",
+    "MinMaxScaler",
     "Mixed",
     "Mixture",
     "NearestCodes",

@@ -13,6 +13,10 @@ from pathlib import Path
 
 import pytest
 
+import nanoae
+from nanoae.anomaly.scores import SCORES
+from nanoae.data.scaling import SCALERS
+
 SNAPSHOT = Path(__file__).with_name("public_names.json")
 ROOMS = ("nanoae", "nanoae.backend", "nanoae.data", "nanoae.report", "nanoae.pyod")
 # what they override is the engine's own contract
@@ -178,6 +182,11 @@ def test_what_the_readme_imported_is_there():
 def importable(name: str) -> bool:
     room, _, own = name.rpartition(".")
     return hasattr(importlib.import_module(room), own)
+
+
+def test_scores_and_scalers_have_public_names():
+    named = [*SCORES.values(), *SCALERS.values()]
+    assert [getattr(nanoae, kind.__name__, None) for kind in named] == named
 
 
 def test_every_option_is_there_with_its_default():

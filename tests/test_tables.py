@@ -571,6 +571,14 @@ def test_letters_are_letters():
     assert encoder.categories_ == [["F", "N", "T", "Y", "x"]]
 
 
+@pytest.mark.parametrize("mark", ["-", "missing", "N.D."])
+def test_a_mark_of_missing_values_that_fit_did_not_see_is_told(mark):
+    seen = np.array([["a"], ["b"], [None]] * 20, dtype=object)
+    encoder = TableEncoder().fit(seen)
+    with pytest.warns(UserWarning, match=f"holds '{mark}', which fit did not see. .*--na='{mark}'"):
+        encoder.transform(np.array([["a"], ["b"], [mark]] * 5, dtype=object))
+
+
 def test_a_column_of_values_too_rare_to_be_learned_is_told():
     drawn = np.random.default_rng(0).integers(40, size=60).tolist()
     cells = np.array([[f"Jan {i + 1}, 2024", f"w{i}"] for i in drawn], dtype=object)

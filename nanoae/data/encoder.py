@@ -17,6 +17,7 @@ from nanoae.data.field import promised
 from nanoae.data.fill_value import warn_about_fill_values
 from nanoae.data.frame import FrameOutput, framed
 from nanoae.data.identity import FEW, MOSTLY_OTHERS, examples, warn_about_ids
+from nanoae.data.missing import NUMBER_GAPS
 from nanoae.data.number import check_unit
 from nanoae.data.scaling import RobustScaler, Transformer, fit_known
 from nanoae.data.table import Table
@@ -192,6 +193,13 @@ class TableEncoder(FrameOutput, Transformer):
         if self.others_[i] >= MOSTLY_OTHERS:
             return
         self._warn_about_twins(i, [*known, *column[unseen]] if len(unseen) else [])
+        marks = [cell for cell in column[unseen] if cell.casefold() in NUMBER_GAPS]
+        if marks:
+            self._warn(
+                i,
+                f"holds {marks[0]!r}, which fit did not see. If it marks missing values, pass na=[{marks[0]!r}], "
+                f"--na={marks[0]!r}, or make it None.",
+            )
         if n >= 2 and len(unseen) > n / 2:
             self._warn(
                 i,

@@ -74,8 +74,9 @@ def numbers_are_names(first: list[str], columns: list[list[str]]) -> bool | None
     )
     counted = values == list(range(n))  # like the columns of an unnamed array
     sure = ordered and n > 2 and (far or texts or n >= SURE)
-    sure = sure or (all(otherwise) and (counted or (n > 2 and len(rows) > 2)))
-    sure = sure or (counted and any(otherwise) and n > 2 and len(rows) > 2)
+    many = n > 2 and len(rows) > 2
+    sure = sure or (all(otherwise) and (counted or many))
+    sure = sure or (counted and any(otherwise) and many)
     if sure and not goes_on:
         return True
     alike = (
