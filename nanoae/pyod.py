@@ -21,6 +21,7 @@ from nanoae.anomaly.default_autoencoder import BATCH, epochs
 from nanoae.anomaly.detector import AnomalyDetector
 from nanoae.autoencoders.parameters import estimator
 from nanoae.autoencoders.variational import VariationalAutoencoder
+from nanoae.interval import Interval
 from nanoae.spelling import one_of
 from nanoae.training.schedules import Cosine
 
@@ -53,13 +54,13 @@ class AutoEncoder(AnomalyDetector):
                            Schubert & Zimek 2011, "Interpreting and unifying outlier scores")
         """
         scores = self.decision_function(X)
-        learned = self.decision_scores_
+        learned = self.decision_scores_[~np.isnan(self.decision_scores_)]
         if one_of("predict_proba: method", method, ("linear", "unify")) == "linear":
             p = (scores - learned.min()) / (np.ptp(learned) or 1.0)
         else:
             z = (scores - learned.mean()) / (learned.std() or 1.0)
             p = np.array([math.erf(value / math.sqrt(2)) for value in z])
-        p = p.clip(0, 1)
+        p = np.where(np.isnan(p), 1, p).clip(0, 1)  # NaN counts as abnormal
         both = np.column_stack([1 - p, p])
         return (both, self.predict_confidence(X)) if return_confidence else both
 
@@ -73,7 +74,12 @@ class AutoEncoder(AnomalyDetector):
 
     def predict_with_rejection(self, X, T=32) -> np.ndarray:
         """Return `predict`, but -2 for uncertain rows, where 2 |confidence - 1/2| <= 1 - 2 e⁻ᵀ (Perini & Davis 2023,
-        "Unsupervised anomaly detection with rejection")."""
+        "Unsupervised anomaly detection with rejection").
+
+        T   >= 0; the larger, the more rows are rejected
+        """
+        if T not in Interval("[0, inf)"):
+            raise ValueError(f"predict_with_rejection: expected T, a number >= 0, got {T!r}.")
         labels, confidence = self.predict(X, return_confidence=True)
         margin = 2 * np.abs(confidence - 0.5)
         least = 1 - 2 * math.exp(-T)

@@ -179,6 +179,18 @@ def test_new_normal_rows_are_flagged_as_asked():
     assert np.all(np.mean(shares, axis=0) > [0.04, 0.04, 0.2])
 
 
+def test_new_rows_with_few_twins_are_flagged_as_asked():
+    """Of 64 kinds of rows each is there a few times: thresholds from rows scored as new twins flagged 17 %."""
+    random = np.random.default_rng(0)
+    shares = []
+    for seed in range(4):
+        rows, new = random.integers(0, 2, (300, 6)), random.integers(0, 2, (2000, 6))
+        found = small(scores="codes", random_state=seed).fit(rows)
+        shares.append((found.predict(new) < 0).mean())
+        np.testing.assert_array_equal(found.predict(rows) < 0, found.labels_ == 1)
+    assert 0.02 < np.mean(shares) < 0.12
+
+
 def test_false_discoveries_are_few():
     random = np.random.default_rng(0)
     rows = random.normal(size=(200, 3))

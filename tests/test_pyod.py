@@ -112,6 +112,23 @@ def test_equal_scores_have_a_probability():
         assert np.isfinite(detector.predict_proba(NEW, method=method)).all()
 
 
+def test_a_row_of_gaps_alone_is_abnormal_and_takes_no_row_with_it():
+    rows = np.vstack([ROWS[:40], np.full(ROWS.shape[1], np.nan)])
+    found = AutoEncoder(SMALL, missing="mask", random_state=0)
+    with pytest.warns(UserWarning, match="row 40 has missing values only"):
+        found.fit(rows)
+        for method in ("linear", "unify"):
+            p = found.predict_proba(rows, method)
+            np.testing.assert_array_equal(p[-1], [0, 1])
+            assert np.isfinite(p).all() and p[:-1, 1].min() == 0
+
+
+@pytest.mark.parametrize("T", [-1000, "32", np.nan, None])
+def test_a_rejection_by_what_is_no_number_is_refused(detector, T):
+    with pytest.raises(ValueError, match="predict_with_rejection: expected T, a number >= 0, got"):
+        detector.predict_with_rejection(ROWS[:2], T=T)
+
+
 def test_methods_before_fit_say_so():
     for method in ("predict", "predict_proba", "predict_confidence", "predict_with_rejection"):
         with pytest.raises(ValueError, match="not fitted yet"):

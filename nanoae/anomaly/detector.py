@@ -153,10 +153,9 @@ class AnomalyDetector(Estimator):
         members = self._new_members(seed, learned)
         self.ensemble_ = Ensemble(members, len(learned))
         self.members_ = self.ensemble_.members
-        scores = self.ensemble_.fit(X, folds, self.open_checkpoints)
+        scores, tested = self.ensemble_.fit(X, folds, self.open_checkpoints)
         as_given = isinstance(rows, slice) and isinstance(order, slice)
         self.decision_scores_ = scores if as_given else self.ensemble_.score(given)
-        tested = scores[folds >= 0]
         threshold = rule.fit(tested)
         if threshold not in Interval("[-inf, inf]"):
             kind = type(rule).__name__
@@ -291,8 +290,8 @@ class AnomalyDetector(Estimator):
 
     def explain(self, X: Any) -> np.ndarray:
         """Return each feature's share of the anomaly score -score_samples(X), of X's shape, positive if the feature is
-        larger than the autoencoders expect and negative if it is smaller. Absolute values of a row sum to its score.
-        Shares of categories are positive, those of missing values 0."""
+        larger than the autoencoders expect and negative if it is smaller. Absolute values of a row sum to its score, to
+        minus it if a score of your own is below 0. Shares of categories are positive, those of missing values 0."""
         rows = np.asarray(self._check_X(X))
         signed = self.ensemble_.shares(rows)
         return signed if self.encoder_ is None else self.encoder_.per_column(signed)

@@ -33,9 +33,10 @@ class Ensemble:
 
     def fit(
         self, X: np.ndarray, folds: np.ndarray, checkpoints: Checkpoints | None = None
-    ) -> np.ndarray:
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Train each fold's members on the rows of X (N, ...) outside the fold (a single row is used twice). Return the
-        scores (N,) of X, those of held-out rows by members that never saw them."""
+        scores (N,) of X, those of held-out rows by members that never saw them, and the scores (M,) that thresholds and
+        p-values come from: of held-out rows, as by `left_out`."""
         verbose = any(getattr(member.model, "verbose", False) for member in self.members)
         for fold in progress(range(self.n_folds), label="folds", show=verbose):
             learned = X[folds != fold]
@@ -69,22 +70,42 @@ class Ensemble:
         missing = np.isnan(deviation).all(axis=0)
         usual = np.nanmedian(np.where(missing, 0, deviation), axis=0)
         self.deviation = usual / 0.6745  # 1 for a standard normal variable
-        return self.score(X)
+        scores = self.score(X)
+        return scores, self.left_out(X, folds, scores)[was_kept_out]
+
+    def left_out(self, X: np.ndarray, folds: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """Return the scores (N,) of X, with those of duplicate rows replaced by the score of each without itself.
+
+        A new row equal to m training rows has m duplicates, each of m equal training rows has m - 1. With the same
+        score for both, new rows with few duplicates would be flagged too often. Rows with more copies than a fold has
+        rows keep their score."""
+        found = scores.copy()
+        if self.n_folds > 1:
+            _, value, copies = np.unique(row_keys(X), return_inverse=True, return_counts=True)
+            several = ((copies > 1) & (copies < len(X) / self.n_folds))[value]
+            for fold in np.unique(folds[several]):
+                rows = several & (folds == fold)
+                raw = self.raw(fold, X[rows], "score_left_out")
+                found[rows] = self.parts_of(raw[None]).sum(axis=1)[0]
+        return found
 
     def of_fold(self, fold: int) -> list[Member]:
         size = len(self.members) // self.n_folds
         return self.members[fold * size : (fold + 1) * size]
 
-    def raw(self, fold: int, X: np.ndarray) -> np.ndarray:
+    def raw(self, fold: int, X: np.ndarray, method: str = "score") -> np.ndarray:
         """Return (S, N): each score of each member of the fold; NaN for rows of only missing values."""
-        found = np.concatenate([member.raw(X) for member in self.of_fold(fold)])
+        found = np.concatenate([member.raw(X, method) for member in self.of_fold(fold)])
         found[:, empty(X)] = np.nan
         return found
 
     def parts(self, X: np.ndarray) -> np.ndarray:
-        """Return (F, S, N): the contribution of each score to its fold's score, the root of a weighted mean of powers;
-        a single score is returned unchanged."""
-        raw = np.array([self.raw(fold, X) for fold in range(self.n_folds)])
+        """Return (F, S, N): `parts_of` the scores of X by each fold."""
+        return self.parts_of(np.array([self.raw(fold, X) for fold in range(self.n_folds)]))
+
+    def parts_of(self, raw: np.ndarray) -> np.ndarray:
+        """Return (F, S, N): the contribution of each of the scores raw (F, S, N) to its fold's score, the root of a
+        weighted mean of powers; a single score is returned unchanged."""
         if raw.shape[1] == 1:
             return raw
         views = np.empty(raw.shape)

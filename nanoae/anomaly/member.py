@@ -101,13 +101,14 @@ class Member:
         Z[:, self.numbers] = found
         return Z
 
-    def raw(self, X: np.ndarray) -> np.ndarray:
-        """Return all scores, (S, N); NaN if the weights are not finite, also for scores that do not use the network."""
+    def raw(self, X: np.ndarray, method: str = "score") -> np.ndarray:
+        """Return all scores by that method, (S, N); NaN if the weights are not finite, also for scores that do not use
+        the network."""
         Z = self.scaled(X)
         model = ReadOnce(self.model, Z)
         found = []
         for score in self.scores:
-            each = np.asarray(score.score(model, Z))
+            each = np.asarray(getattr(score, method)(model, Z))
             if each.shape != (len(Z),) or each.dtype.kind not in "biuf":
                 raise ValueError(
                     f"{type(score).__name__}.score: expected shape ({len(Z)},), a number per row, got "

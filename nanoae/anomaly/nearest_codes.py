@@ -75,20 +75,26 @@ class NearestCodes(Score):
         return codes @ self.whitening_ if self.whiten else codes
 
     def score(self, model, Z):
+        return self._mean_distance(model, Z, 1)
+
+    def score_left_out(self, model, Z):
+        return self._mean_distance(model, Z, 2)
+
+    def _mean_distance(self, model, Z: np.ndarray, skipped: int) -> np.ndarray:
+        """Return Σ_k |c - r_k| / K (N,) of Z (N, ...) without the first `skipped` references at distance 0."""
         codes = self._codes(model, Z)
         codes = self._placed(codes)
         r = self.references_
         k = max(min(self.k, len(r) - 1), 1)
         if hasattr(self, "centers_"):
-            distance = distances_in_cells(codes, r, self.starts_, self.centers_, k + 1)
+            distance = distances_in_cells(codes, r, self.starts_, self.centers_, k + skipped)
         else:
-            distance = distances_to_nearest(codes, r, min(k + 1, len(r)))
+            distance = distances_to_nearest(codes, r, min(k + skipped, len(r)))
         length = np.linalg.norm(r) / len(r) ** 0.5  # root mean square length of a code
         same = 1e-5 * length  # distance of a code from itself due to rounding
-        itself = (distance[:, 0] <= same) & (distance.shape[1] > k)
-        to_others = distance[:, 1:].mean(axis=1)
-        to_first = distance[:, :k].mean(axis=1)
-        return np.where(itself, to_others, to_first)
+        first = (distance[:, :-k] <= same).sum(axis=1, keepdims=True)
+        counted = np.take_along_axis(distance, first + np.arange(k), axis=1)
+        return counted.mean(axis=1)
 
 
 class NearestWhitenedCodes(NearestCodes):

@@ -37,6 +37,10 @@ class Score(Configurable):
     def score(self, model, Z: np.ndarray) -> np.ndarray:
         raise NotImplementedError
 
+    def score_left_out(self, model, Z: np.ndarray) -> np.ndarray:
+        """Return score(model, Z) of training rows, each as if it had been left out of them."""
+        return self.score(model, Z)
+
     def terms(self, model, Z: np.ndarray) -> np.ndarray:
         """Return each feature's contribution to the score, of Z's shape and >= 0, by occlusion: how much the score
         falls if the feature alone is replaced by its reconstruction."""
