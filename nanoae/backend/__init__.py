@@ -1,4 +1,4 @@
-"""The devices. `get_ops("numpy" | "cupy" | "auto")` gives the primitives; only this room imports a device."""
+"""The devices. `get_ops("numpy" | "cupy" | "auto")` returns the primitives; only this package imports CuPy."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ __all__ = [
 ]
 
 
-CUPY_OPTIONS: dict[str, dict[str, Any]] = {  # behind "cupy:"
+CUPY_OPTIONS: dict[str, dict[str, Any]] = {  # after "cupy:"
     "tf32": {"precision": "tf32"},
     "nograph": {"graph": False},
-    "noepilogues": {},  # a former one: matrix products have no epilogues any more
+    "noepilogues": {},  # accepted for compatibility: matrix products no longer have epilogues
 }
 
 
 class BackendError(RuntimeError):
-    """The wished device is not there; the message says what is missing and how to get it."""
+    """The requested device is unavailable; the message says what is missing and how to get it."""
 
 
 class NoKernels(RuntimeError):
-    """The kernels cannot be had on this CPU; the message says why. NumPy does the same."""
+    """The kernels are unavailable on this CPU; the message says why. NumPy is used instead."""
 
 
 def get_ops(backend: str | Ops = "auto") -> Ops:
-    """The primitives of a device.
+    """Return the primitives of a device.
 
-    backend   "numpy" (CPU), "cupy" (NVIDIA GPU), or "auto": what the environment variable NANOAE_BACKEND says, else
-              CuPy if it is installed and finds a GPU, else NumPy. An `Ops` is returned as it is.
-              Where there is a C++ compiler, "numpy" runs fused kernels on NumPy's arrays (native_ops.py), unless the
-              environment variable NANOAE_KERNELS is 0; "numpy:plain" is NumPy alone, the reference
-              "cupy:tf32" multiplies float32 matrices on tensor cores, with 10 bits of mantissa; "cupy:nograph" runs
-              each training step as it comes, and not as a CUDA graph; "cupy:tf32,nograph" does both
+    backend   "numpy" (CPU), "cupy" (NVIDIA GPU), or "auto": the environment variable NANOAE_BACKEND if set, else CuPy
+              if it is installed and finds a GPU, else NumPy. An `Ops` is returned unchanged.
+              If there is a C++ compiler, "numpy" runs fused kernels on NumPy arrays (native_ops.py), unless the
+              environment variable NANOAE_KERNELS is 0; "numpy:plain" is the reference in plain NumPy
+              "cupy:tf32" multiplies float32 matrices on tensor cores, with 10 bits of mantissa; "cupy:nograph" does
+              not use CUDA graphs for training steps; "cupy:tf32,nograph" does both
 
-    Raises    ValueError for an unknown name; BackendError where "cupy" cannot run, with the remedy.
+    Raises    ValueError for an unknown name; BackendError if "cupy" cannot run, with the remedy.
     """
     if isinstance(backend, Ops):
         return backend
@@ -76,7 +76,7 @@ def get_ops(backend: str | Ops = "auto") -> Ops:
 
 
 def available(backend: str) -> str:
-    """`backend`, or "auto" where this machine does not have it."""
+    """Return `backend`, or "auto" if it is unavailable on this machine."""
     try:
         get_ops(backend)
     except BackendError:
@@ -85,7 +85,7 @@ def available(backend: str) -> str:
 
 
 def _numpy_ops() -> Ops:
-    # here: most of what it imports is not needed to import nanoae
+    # keeps `import nanoae` fast
     from nanoae.backend.native_ops import NativeOps
 
     try:
@@ -95,7 +95,7 @@ def _numpy_ops() -> Ops:
 
 
 def local_rank() -> int | None:
-    """Which of the ranks of an MPI launch on this machine this process is, None without one. Each takes a GPU."""
+    """Return this process's rank among those of an MPI launch on this machine, None without MPI. Each uses one GPU."""
     names = ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID")
     for name in names:
         rank = os.environ.get(name, "")
@@ -114,7 +114,9 @@ def _cupy_ops(**options) -> Ops:
         ) from error
     try:
         count = cupy.cuda.runtime.getDeviceCount()
-    except Exception as error:  # CuPy has no class for "driver missing", "too old" and "no device"
+    except (
+        Exception
+    ) as error:  # CuPy has no specific class for "driver missing", "too old" and "no device"
         raise BackendError(
             f"backend 'cupy': CuPy finds no usable GPU ({error}). Use backend=\"numpy\"."
         ) from error
@@ -127,7 +129,7 @@ def _cupy_ops(**options) -> Ops:
         cupy.cuda.Device(rank % count).use()
     try:
         _ = cupy.cuda.cublas
-        cupy.cuda.nvrtc.getVersion()  # a driver alone brings neither of them
+        cupy.cuda.nvrtc.getVersion()  # the driver alone includes neither of them
     except Exception as error:
         reason = str(error).partition("\n")[0]
         raise BackendError(

@@ -1,7 +1,7 @@
 """Activations in plain NumPy: y = f(x), dx = dy · f'(x); `Ops` inherits them.
 
-A backward takes what forward kept: y where f' is a function of that, else x. `out` may be x or dy itself: then the
-primitive works in place. Masks are floats: copies with where= are slow.
+A backward takes what forward kept: y if f' is a function of y, else x. `out` may be x or dy itself, to work in place.
+Masks are floats, since copies with where= are slow.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ SQRT_2_OVER_PI, GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715  # Hendrycks & Gim
 
 
 class ActivationOps(ArrayOps):
-    """Element by element, and with the affine map before them; and what picks out of a row."""
+    """Elementwise activations, also fused with an affine map, and selections within rows."""
 
     def relu(self, x: Array, out: Array | None = None) -> Array:
-        """y = max(x, 0), the 0 as a row of zeros: against a number NumPy's maximum takes four times as long."""
+        """y = max(x, 0), with a row of zeros: NumPy's maximum takes four times as long with a scalar."""
         zeros = self.zeros_row(x.shape[-1], x.dtype)
         return self.xp.maximum(x, zeros, out=out)
 
@@ -55,7 +55,7 @@ class ActivationOps(ArrayOps):
         return xp.add(out, negative, out=out)
 
     def elu_backward(self, dy: Array, y: Array, alpha: float, out: Array | None = None) -> Array:
-        """dx = dy where y > 0, else dy · (y + alpha), for alpha eˣ = y + alpha."""
+        """dx = dy where y > 0, else dy · (y + alpha), since alpha eˣ = y + alpha."""
         xp = self.xp
         df = xp.greater(y, 0, out=self.scratch(y))
         xp.multiply(df, 1 - alpha, out=df)
@@ -164,9 +164,9 @@ class ActivationOps(ArrayOps):
         out: Array,
         z: Array | None = None,
     ) -> Array:
-        """out = f(x W + b), f "identity" or one of the activations above by its name, a its parameters.
+        """out = f(x W + b); f is "identity" or the name of an activation above, a its parameters.
 
-        z   where x W + b is to stay, if f' is a function of that
+        z   receives x W + b, if f' is a function of that
         """
         z = out if z is None else z
         self.matmul(x, W, out=z)
@@ -185,7 +185,7 @@ class ActivationOps(ArrayOps):
         db: Array,
         out: Array,
     ) -> Array:
-        """out = dz = dy · f'(z),  db[o] = Σ_n dz[n, o].  y (N, O) is f(z), or z where f' is a function of that."""
+        """out = dz = dy · f'(z),  db[o] = Σ_n dz[n, o].  y (N, O) is f(z), or z if f' is a function of that."""
         backward = getattr(self, f"{f}_backward")
         backward(dy, y, *a, out=out)
         self.sum_rows(out, out=db)
@@ -218,7 +218,7 @@ class ActivationOps(ArrayOps):
         return self.scale_inplace(out, mask)
 
     def top_k_mask(self, x: Array, k: int, out: Array) -> Array:
-        """out[n, d] = 1 for the k largest x[n, d] of each row, else 0: exactly k, also where some are equal."""
+        """out[n, d] = 1 for the k largest x[n, d] of each row, else 0: exactly k, even with ties."""
         n, d = x.shape
         largest = self.xp.argpartition(x, d - k, axis=1)[:, d - k :]
         out[...] = 0

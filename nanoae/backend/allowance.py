@@ -1,4 +1,4 @@
-"""Allowance: how much memory a block of code may ask its ops for, where a stranger's file says what to build."""
+"""Allowance: limits the memory that a block of code may allocate, for building models from untrusted files."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 
 
 class Allowance(threading.local):
-    """left   bytes that this thread may yet allocate"""
+    """left   bytes that this thread may still allocate"""
 
     left: float = math.inf
 
     @contextmanager
     def of(self, n: int) -> Iterator[None]:
-        """At most n bytes in the block; ValueError, before the memory is taken, for more."""
+        """Allow n bytes within the block; ValueError, before anything is allocated, for more."""
         before = self.left
         self.left = min(n, before)
         try:

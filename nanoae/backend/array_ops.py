@@ -22,32 +22,32 @@ from nanoae.spelling import one_of
 Array = Any  # numpy.ndarray here, cupy.ndarray on the GPU
 Shape = tuple[int, ...]
 
-PAYS = 1 << 23  # multiplications of a product, for a second thread
+PAYS = 1 << 23  # multiplications from which a product is worth a second thread
 
 FLOAT_TYPES = {name: np.dtype(name) for name in ("float32", "float64")}
 
 
 def float_type(dtype) -> np.dtype:
-    """np.float32 or np.float64 by whatever name; ValueError for anything else."""
-    if isinstance(dtype, str) and dtype in FLOAT_TYPES:  # each request asks
+    """Return np.float32 or np.float64 for any of their names; ValueError for anything else."""
+    if isinstance(dtype, str) and dtype in FLOAT_TYPES:  # fast path for inference
         return FLOAT_TYPES[dtype]
     name = dtype
     if isinstance(dtype, (str, type, np.dtype)):
-        with contextlib.suppress(TypeError):  # the name of no type, which the next line tells
+        with contextlib.suppress(TypeError):  # not a dtype: `one_of` raises below
             name = np.dtype(dtype).name
     return FLOAT_TYPES[one_of("dtype", name, FLOAT_TYPES)]
 
 
 class ArrayOps(Buffered):
-    """What all other primitives are made of. It owns the scratch memory that some of them need."""
+    """The base of all primitives. It owns the scratch memory that some of them need."""
 
     name = "numpy"
     xp: Any = np
     remedy = "Bring it to the host first: x.get() for CuPy, numpy.asarray(x) for lists."
-    # Not None while work is recorded, to be repeated with the very same numbers of the host
+    # Not None while work is recorded, which will be repeated with the same host numbers
     recording = ThreadLocal()
-    repeats = ""  # what `record` can record: nothing, "primitives", or "everything" that is done to arrays
-    most_recorded = 0  # numbers in the rows of an inference that `record` pays for
+    repeats = ""  # what `record` can record: nothing, "primitives", or "everything" done to arrays
+    most_recorded = 0  # largest number of inputs of an inference that is worth recording
 
     def __init__(self) -> None:
         self.thread = ThreadState()
@@ -65,15 +65,15 @@ class ArrayOps(Buffered):
         return self.xp.zeros(shape, dtype)
 
     def to_device(self, x, dtype=None) -> Array:
-        """Copy-if-needed of a host array to this backend's memory, C-contiguous."""
+        """Copy a host array to this backend's memory, if necessary, as C-contiguous."""
         return np.ascontiguousarray(x, dtype)
 
     def to_numpy(self, x) -> np.ndarray:
-        """The same numbers as a NumPy array on the host."""
+        """Return x as a NumPy array on the host."""
         return x.host if isinstance(x, HostDataset) else np.asarray(x)
 
     def check_device(self, x) -> Array:
-        """Return x if it lives on this backend's device, else raise the TypeError that says what to do."""
+        """Return x if it is on this backend's device, else raise a TypeError that says what to do."""
         if not isinstance(x, (self.xp.ndarray, HostDataset)):
             raise TypeError(
                 f"backend '{self.name}': expected a {self.xp.__name__}.ndarray, got "
@@ -82,21 +82,21 @@ class ArrayOps(Buffered):
         return x
 
     def synchronize(self) -> None:
-        """Wait until the device has done all it was asked (the CPU always has)."""
+        """Wait until the device has finished all work (on the CPU it always has)."""
 
     @property
     def backend(self) -> str:
-        """What `get_ops` is told for such primitives."""
+        """The name to pass to `get_ops` for such primitives."""
         return self.name
 
     def peek(self, scalar) -> float | None:
-        """The value of a 0-d array where reading it is free, None where it would stall the device. In work that is
-        repeated, each time is one by itself where it is finite."""
+        """Return the value of a 0-d array, or None if reading it would stall the device. In recorded work the value is
+        checked again at each repetition, which ends if it is not finite."""
         return float(scalar)
 
     def start_sum(self, sums: Any, x: Array, scale: float) -> None:
-        """Begin to make x, contiguous, the sum of scale · x over the ranks that `sums` (`HostSums`) are of: it is
-        there once `sums` have waited."""
+        """Start to replace x, contiguous, by the sum of scale · x over the ranks of `sums` (`HostSums`); it is complete
+        after `sums.wait`."""
         sums.start(x, scale)
 
     def shared_memory(self, sums: Any, shape: Shape, dtype: np.dtype) -> Array | None:
@@ -104,34 +104,34 @@ class ArrayOps(Buffered):
         return sums.shared_memory(shape, dtype)
 
     def dataset(self, x) -> Array:
-        """A host array where the training steps can take rows of it: on the device, or where that is too small, not."""
+        """Prepare a host array for gathering rows in training steps: on the device, or streamed if it does not fit."""
         return HostDataset(self, x) if isinstance(x, Rows) else self.to_device(x)
 
     def repeated(self) -> Repeated:
-        """What does a training step again and again, on the same arrays."""
+        """Return an object that repeats training steps on the same arrays."""
         return Repeated(self)
 
     def record(self, work: Callable[[], object]) -> Recording | None:
-        """Do `work` once, and keep what it does, to do it again on the same arrays. None, and it is not done, where
-        that cannot be."""
+        """Do `work` once and record it, to repeat it on the same arrays. Return None, without doing it, if it cannot be
+        recorded."""
         raise NotImplementedError
 
     @property
     def warm_up(self) -> float:
-        """How often work is done as it comes before it is recorded."""
+        """How often work runs unrecorded before it is recorded."""
         return math.inf
 
     def training_stream(self) -> contextlib.AbstractContextManager:
-        """Where the device does its training steps."""
+        """Return the context in which the device runs training steps."""
         return contextlib.nullcontext()
 
     def threads_for(self, multiplications: int) -> contextlib.AbstractContextManager:
-        """As many threads as pay for matrix products of up to so many multiplications: OpenBLAS's wait for each other,
-        and on a busy machine far longer than a small product takes."""
+        """Limit matrix products to one thread if a product has fewer than PAYS multiplications: OpenBLAS's threads wait
+        for each other, on a busy machine far longer than a small product takes."""
         return one_thread() if multiplications < PAYS else contextlib.nullcontext()
 
     def identity(self, x: Any) -> Any:
-        """What tells one argument of a step from another."""
+        """Return a key that identifies an argument of a step."""
         if isinstance(x, HostDataset):
             return weakref.ref(x)
         if not isinstance(x, np.ndarray):
@@ -139,18 +139,18 @@ class ArrayOps(Buffered):
         return x.__array_interface__["data"], x.shape, x.strides, x.dtype
 
     def scratch(self, like: Array, name: str = "", dtype=None) -> Array:
-        """Reused memory of the shape, dtype and memory order of `like`, until the primitive returns."""
+        """Return reused memory with the shape, dtype and memory order of `like`, valid until the primitive returns."""
         dtype = dtype or like.dtype
         if like.flags.c_contiguous:
             return self.memory(like.shape, dtype, name)
-        # The axes of `like`, as they lie in memory
+        # The axes of `like` in memory order
         order = sorted(range(like.ndim), key=like.strides.__getitem__, reverse=True)
         axes = [order.index(axis) for axis in range(like.ndim)]
         lengths = tuple(like.shape[axis] for axis in order)
         return self.memory(lengths, dtype, name).transpose(axes)
 
     def memory(self, shape: Shape, dtype: np.dtype, name: str) -> Array:
-        """Reused memory of that name, C-contiguous."""
+        """Return the reused memory called `name`, C-contiguous."""
         key = (name, dtype.char)
         size = math.prod(shape)
         buffers = self.thread.buffers
@@ -160,11 +160,11 @@ class ArrayOps(Buffered):
         return flat[:size].reshape(shape)
 
     def ones(self, n: int, dtype) -> Array:
-        """A vector of n ones (kept, never written: row and column sums are products with it)."""
+        """Return a vector of n ones (cached, read-only by convention: row and column sums are products with it)."""
         return self._filled("ones", 1, n, dtype)
 
     def zeros_row(self, n: int, dtype) -> Array:
-        """A vector of n zeros (kept, never written)."""
+        """Return a vector of n zeros (cached, read-only by convention)."""
         return self._filled("zeros", 0, n, dtype)
 
     def _filled(self, name: str, number: int, n: int, dtype) -> Array:
@@ -178,15 +178,15 @@ class ArrayOps(Buffered):
     # ---------------------------------------------------------------- randomness
 
     def generator(self, seed) -> Any:
-        """A random generator of this device; `seed` is an int or a numpy.random.SeedSequence."""
+        """Return a random generator for this device; `seed` is an int or a numpy.random.SeedSequence."""
         return np.random.Generator(np.random.SFC64(seed))
 
     def generator_state(self, generator) -> Any:
-        """Where a generator stands, as JSON-ready data."""
+        """Return the state of a generator as JSON-ready data."""
         return json.loads(json.dumps(generator.bit_generator.state, default=np.ndarray.tolist))
 
     def set_generator_state(self, generator, state) -> None:
-        """Bring a generator of the same kind there; KeyError, TypeError or ValueError for what is no such state."""
+        """Restore the state of a generator of the same kind; KeyError, TypeError or ValueError if it is invalid."""
         generator.bit_generator.state = state
 
     def uniform(self, generator, out: Array) -> Array:
@@ -196,7 +196,7 @@ class ArrayOps(Buffered):
 
     def normal(self, generator, out: Array) -> Array:
         """out[...] ~ N(0, 1). In float32 in pairs, r cos a and r sin a with r = sqrt(-2 log u), a = 2π v and u, v from
-        U(0, 1] (Box & Muller 1958): three times as fast as NumPy, which draws one by one. |z| < 5.8, as u >= 2⁻²⁴.
+        U(0, 1] (Box & Muller 1958): three times as fast as NumPy's one by one. |z| < 5.8, since u >= 2⁻²⁴.
         """
         if out.dtype != np.float32 or not out.flags.c_contiguous:
             return generator.standard_normal(out=out, dtype=out.dtype)
@@ -218,7 +218,7 @@ class ArrayOps(Buffered):
         return out
 
     def permutation(self, generator, n: int) -> Array:
-        """The integers 0 .. n-1 in random order."""
+        """Return the integers 0 .. n-1 in random order."""
         return generator.permutation(n)
 
     def keep_mask(self, generator, keep: float, scale: float, out: Array) -> Array:
@@ -230,12 +230,12 @@ class ArrayOps(Buffered):
     # ---------------------------------------------------------------- copies and linear algebra
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Array:
-        """function(*arguments), which may do anything to arrays; it is one primitive, so that work that is repeated
-        does it again."""
+        """Call function(*arguments), which may do anything to arrays, as one primitive, so that recorded work repeats
+        it."""
         return function(*arguments)
 
     def check_numbers(self, x: Array, n: int, who: str) -> None:
-        """ValueError, which begins with `who`, for whole numbers other than 0 .. n-1, where looking is free."""
+        """Raise a ValueError that begins with `who` for integers outside 0 .. n-1, unless reading would stall."""
         if not 0 <= x.min() <= x.max() < n:
             raise ValueError(f"{who} 0 .. {n - 1}, got {x.min()} .. {x.max()}.")
 
@@ -249,7 +249,7 @@ class ArrayOps(Buffered):
         if isinstance(x, HostDataset):
             return xp.multiply(x[rows], out.dtype.type(scale), out=out)
         if x.dtype == out.dtype:
-            # "clip": NumPy copies `out` when it has to check
+            # "clip", since NumPy copies `out` when it has to check
             xp.take(x, rows, axis=0, out=out, mode="clip")
             return out if scale == 1.0 else self.scale_inplace(out, scale)
         stored = self.scratch(out, "rows", x.dtype)
@@ -281,7 +281,7 @@ class ArrayOps(Buffered):
         return self.xp.minimum(x, y, out=out)
 
     def axpby_inplace(self, y: Array, a: float, x: Array, b: float) -> Array:
-        """y = a x + b y: one pass of BLAS where it has such a call and they are contiguous, else three."""
+        """y = a x + b y: one pass if BLAS has such a function and both are contiguous, else three."""
         blas_axpby = self._axpby.get(y.dtype)
         if (
             blas_axpby
@@ -298,16 +298,16 @@ class ArrayOps(Buffered):
         return self.add_inplace(y, scaled)
 
     def share_of(self, part: float, whole: Array) -> Array:
-        """part / whole; of nothing at all, something finite: 0 of 0 costs nothing."""
+        """part / whole; finite if whole is 0."""
         return part / (whole + 1e-30)
 
     def sum(self, x: Array) -> Array:
-        """Σ x as a 0-d array: a product with ones, which beats x.sum()."""
+        """Σ x as a 0-d array: a product with ones, which is faster than x.sum()."""
         ones = self.ones(x.size, x.dtype)
         return self.xp.dot(x.reshape(-1), ones)
 
     def survey(self, x: Array, out: Array) -> Array:
-        """out = (Σ x, min x, max x), of which the last two mean something where the sum is a number."""
+        """out = (Σ x, min x, max x); the last two are valid only if the sum is not NaN."""
         out[0] = x.sum()
         out[1] = x.min()
         out[2] = x.max()

@@ -1,7 +1,7 @@
-"""The BLAS under NumPy: which library and kernel it runs, what would be faster, and one call that NumPy lacks.
+"""The BLAS under NumPy: its library and kernel, settings that would be faster, and functions that NumPy lacks.
 
-NumPy's wheels bring OpenBLAS along and offer its matrix products only. Through ctypes the same library, loaded already,
-also tells its kernel and its threads, and computes y = a x + b y in one pass where NumPy needs two.
+NumPy's wheels include OpenBLAS but expose only matrix products. Through ctypes the same loaded library also reports its
+kernel and its threads, and computes y = a x + b y in one pass where NumPy needs two.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from typing import Any
 
 import numpy as np
 
-# OpenBLAS picks a kernel by the CPU model. On models younger than itself it falls back to an AVX2 kernel, on CPUs that
-# have AVX-512: those run SkylakeX's up to twice as fast.
+# OpenBLAS selects a kernel by the CPU model. On models newer than itself it falls back to an AVX2 kernel even if they
+# have AVX-512, where SkylakeX's kernel is up to twice as fast.
 AVX2_KERNELS = ("Haswell", "Zen", "Excavator")
 AVX512_FLAGS = {"avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512cd"}
 
 
 class OpenBLAS:
-    """The OpenBLAS in `path`; attributes are None or 0 where this build does not tell.
+    """The OpenBLAS in `path`; attributes are None or 0 if this build does not report them.
 
-    kernel    the name of the kernel that runs: "Haswell", "SkylakeX", "Zen", ...
-    threads   how many threads a large product takes
+    kernel    name of the kernel in use: "Haswell", "SkylakeX", "Zen", ...
+    threads   number of threads for a large product
     """
 
     def __init__(self, path: Path):
@@ -41,7 +41,7 @@ class OpenBLAS:
         self.threads = threads() if threads else 0
 
     def function(self, name: str, result=None, arguments: tuple = ()):
-        """The C function `name`, whatever prefix and suffix this build gave it; None where it has none."""
+        """Return the C function `name`, with any prefix and suffix of this build; None if it has none."""
         for symbol in (f"scipy_{name}64_", f"{name}64_", f"scipy_{name}", name):
             if hasattr(self.library, symbol):
                 self.integer = ctypes.c_int64 if symbol.endswith("64_") else ctypes.c_int32
@@ -51,7 +51,7 @@ class OpenBLAS:
         return None
 
     def use_threads(self, number: int) -> int:
-        """Let a large product take so many threads, in the whole process; how many it took before."""
+        """Set the number of threads for large products in the whole process; return the previous one."""
         before = self.function("openblas_get_num_threads", ctypes.c_int)
         change = self.function("openblas_set_num_threads")
         count = before() if before else 0
@@ -83,7 +83,7 @@ _before = 0
 
 @contextlib.contextmanager
 def one_thread():
-    """Within it, products take one thread; afterwards as many as before."""
+    """Within the block, products use one thread; afterwards as many as before."""
     global _inside, _before
     blas = openblas()
     if blas is None:
@@ -103,13 +103,13 @@ def one_thread():
 
 
 def address(x: Any) -> int:
-    """Where a writeable array begins; five times faster than `x.ctypes.data`."""
+    """Return the address of a writeable array; five times faster than `x.ctypes.data`."""
     return ctypes.addressof(ctypes.c_char.from_buffer(x))
 
 
 @functools.cache
 def openblas() -> OpenBLAS | None:
-    """The OpenBLAS that NumPy brought along and has loaded; None where NumPy runs on another BLAS."""
+    """Return the OpenBLAS included with NumPy; None if NumPy uses another BLAS."""
     root = Path(np.__file__).parent
     for folder in (root.parent / "numpy.libs", root / ".dylibs"):
         for path in sorted(folder.glob("*openblas*")):
@@ -121,7 +121,7 @@ def openblas() -> OpenBLAS | None:
 
 
 def cpu_facts() -> dict[str, str]:
-    """What the system tells of the first core (Linux): "model name", "flags", ...; else nothing."""
+    """Return the system's description of the first core (Linux): "model name", "flags", ...; {} elsewhere."""
     try:
         text = Path("/proc/cpuinfo").read_text("utf-8", "replace")
     except OSError:
@@ -136,14 +136,14 @@ def cpu_facts() -> dict[str, str]:
 
 
 def cpu_flags() -> set[str]:
-    """The instruction sets the CPU names, where the system tells; else none."""
+    """Return the CPU's instruction sets, if the system lists them."""
     return set(cpu_facts().get("flags", "").split())
 
 
 def best_environment() -> dict[str, str]:
-    """Environment variables that would make OpenBLAS faster here, to be set before NumPy loads; {} for none."""
+    """Return environment variables that would make OpenBLAS faster here if set before NumPy loads, or {}."""
     blas = openblas()
-    if "OPENBLAS_CORETYPE" in os.environ:  # somebody has chosen
+    if "OPENBLAS_CORETYPE" in os.environ:  # the user's choice
         return {}
     if blas and blas.kernel in AVX2_KERNELS and cpu_flags() >= AVX512_FLAGS:
         return {"OPENBLAS_CORETYPE": "SkylakeX"}
@@ -151,14 +151,14 @@ def best_environment() -> dict[str, str]:
 
 
 def gflops(n: int = 1024, seconds: float = 0.2) -> float:
-    """What an n x n float32 product reaches here, in 10⁹ floating-point operations per second (2 n³ a product)."""
+    """Measure an n x n float32 product in 10⁹ floating-point operations per second (2 n³ per product)."""
     a = np.ones((n, n), np.float32)
     out = np.empty_like(a)
     return 2 * n**3 / fastest(lambda: np.matmul(a, a, out=out), seconds) / 1e9
 
 
 def fastest(work: Callable[[], object], seconds: float) -> float:
-    """The seconds that the fastest takes, of as many as are done in `seconds`."""
+    """Repeat `work` for `seconds`; return the time of the fastest run."""
     best = math.inf
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:

@@ -7,18 +7,18 @@ from nanoae.backend.normalisation import NormalisationOps
 
 
 def blocks_of_rows(n: int, width: int, elements: int = 1 << 18) -> list[slice]:
-    """0 .. n-1 in slices such that rows of `width` numbers stay in the cache."""
+    """Split 0 .. n-1 into slices whose rows of `width` numbers fit in the cache."""
     rows = max(elements // width, 1)
     return [slice(start, start + rows) for start in range(0, n, rows)]
 
 
 class ClusterOps(NormalisationOps):
-    """Distances of rows x (N, D), and sums over their clusters."""
+    """Distances between rows x (N, D), and sums over clusters."""
 
     def squared_distances(self, x: Array, y: Array, out: Array | None = None) -> Array:
         """out[n, m] = ‖x[n] - y[m]‖² = ‖x[n]‖² - 2 x[n]·y[m] + ‖y[m]‖², at least 0, of x (N, D) and y (M, D): a GEMM.
 
-        It cancels where the norms are large beside the distances: centre both first.
+        It suffers from cancellation if the norms are large compared with the distances: centre both first.
         """
         xp = self.xp
         out = self.scale_inplace(self.matmul(x, y.T, out=out), -2)
@@ -29,9 +29,9 @@ class ClusterOps(NormalisationOps):
         return xp.maximum(out, 0, out=out)
 
     def nearest(self, x: Array, centers: Array, out: Array, distances: Array) -> Array:
-        """out[n] = the k with the smallest ‖x[n] - centers[k]‖², the first of equals; distances[n] = that number.
+        """out[n] = the k with the smallest ‖x[n] - centers[k]‖², the first in a tie; distances[n] = that distance.
 
-        For one row ‖x‖² is the same everywhere, so k is where ‖c‖² - 2 x·c is smallest: a GEMM and one pass over it.
+        ‖x‖² is constant within a row, so k minimises ‖c‖² - 2 x·c: a GEMM and one pass over its result.
         """
         xp = self.xp
         memory = self.scratch(centers[:, 0], "norms")
@@ -49,8 +49,8 @@ class ClusterOps(NormalisationOps):
         return out
 
     def sum_clusters(self, x: Array, labels: Array, out: Array, counts: Array) -> Array:
-        """out[k] = Σ of the x[n] with labels[n] = k, counts[k] = how many they are: a GEMM with the one-hot labels,
-        which adds in the same order every time, as a GPU's atomic sums do not."""
+        """out[k] = Σ of the x[n] with labels[n] = k, counts[k] = their number: a GEMM with the one-hot labels, which
+        sums in a fixed order, unlike a GPU's atomic additions."""
         out[...] = 0
         counts[...] = 0
         numbers = self.xp.arange(len(out), dtype=labels.dtype)
@@ -61,8 +61,8 @@ class ClusterOps(NormalisationOps):
         return out
 
     def draw_rows(self, weights: Array, u: Array, out: Array) -> Array:
-        """out[i] = the n at which Σ_m<=n weights[m] first exceeds u[i] Σ weights: row n with probability ∝ weights[n]
-        for u ~ U[0, 1)."""
+        """out[i] = the first n for which Σ_m<=n weights[m] exceeds u[i] Σ weights: row n is drawn with probability
+        ∝ weights[n] for u ~ U[0, 1)."""
         reached = self.xp.cumsum(weights, dtype=u.dtype)
         wanted = u * reached[-1]
         found = self.xp.searchsorted(reached, wanted, side="right")

@@ -1,4 +1,4 @@
-"""The primitives of random codes, of x = [mu, logvar] (N, 2 K), in plain NumPy; `Ops` inherits them."""
+"""The primitives of Gaussian codes x = [mu, logvar] (N, 2 K), in plain NumPy; `Ops` inherits them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ STD_MAX = math.exp(LOGVAR_MAX / 2) * (1 - 1e-6)
 
 
 class CodeOps(ArrayOps):
-    """Samples of N(mu, e^logvar), and what they cost."""
+    """Samples of N(mu, e^logvar), and their KL divergence."""
 
     def reparametrise(self, x: Array, noise: Array, std: Array, out: Array) -> Array:
         """std = e^(logvar / 2),  out = mu + std · noise: a sample of N(mu, std²).
 
-        x = [mu, logvar] (N, 2 K), the others (N, K); std is filled, too. Above LOGVAR_MAX logvar counts as that, so
-        that a table that was not scaled does not overflow.
+        x = [mu, logvar] (N, 2 K), the others (N, K); std is an output, too. logvar is clipped to LOGVAR_MAX, so that
+        unscaled data do not overflow.
         """
         xp = self.xp
         k = noise.shape[1]
@@ -29,7 +29,7 @@ class CodeOps(ArrayOps):
         return xp.add(out, x[:, :k], out=out)
 
     def reparametrise_backward(self, dz: Array, noise: Array, std: Array, out: Array) -> Array:
-        """dmu = dz,  dlogvar = dz · noise · std / 2,  for d e^(logvar / 2) / dlogvar = std / 2; 0 above LOGVAR_MAX."""
+        """dmu = dz,  dlogvar = dz · noise · std / 2, since d e^(logvar / 2) / dlogvar = std / 2; 0 above LOGVAR_MAX."""
         k = dz.shape[1]
         out[:, :k] = dz
         dlogvar = self.xp.multiply(dz, noise, out=out[:, k:])
@@ -40,13 +40,13 @@ class CodeOps(ArrayOps):
         return out
 
     def gaussian_kl(self, x: Array, std: Array, beta: Array, free: float, out: Array) -> Array:
-        """The mean of KL(N(mu, std²) ‖ N(0, 1)) over the rows, summed over units, each at least `free`, in nats:
+        """Mean of KL(N(mu, std²) ‖ N(0, 1)) over the rows, summed over units, each at least `free`, in nats:
 
         KL[n, j] = (mu² + std² - 1 - logvar) / 2      KL_j = 1/N Σ_n KL[n, j]      loss = beta Σ_j max(KL_j, free)
         dmu = beta / N · mu      dlogvar = beta / N · (std² - 1) / 2               both 0 in units with KL_j < free
 
-        x, out (N, 2 K), std (N, K) = e^(logvar / 2), beta a 0-d array. Above LOGVAR_MAX, where std stays, the KL goes
-        on along its tangent: std² becomes std² (1 + logvar - LOGVAR_MAX), and the gradients are the same.
+        x, out (N, 2 K), std (N, K) = e^(logvar / 2), beta a 0-d array. Above LOGVAR_MAX, where std is constant, the KL
+        continues along its tangent: std² becomes std² (1 + logvar - LOGVAR_MAX), with the same gradients.
         """
         xp = self.xp
         n, k = std.shape

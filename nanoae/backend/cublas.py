@@ -1,7 +1,7 @@
-"""cuBLAS by ctypes: matrix products that can be part of a CUDA graph.
+"""cuBLAS through ctypes: matrix products that can be part of a CUDA graph.
 
-CuPy refuses its own cuBLAS while a stream is captured. This is a handle beside CuPy's, whose stream and workspace are
-set before the capture. It has no import of CuPy: arrays tell their address, shape and strides.
+CuPy does not allow its cuBLAS while a stream is captured. This is a second handle, whose stream and workspace are set
+before the capture. CuPy is not imported: arrays provide their address, shape and strides.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from nanoae.backend.array_ops import Array
 
-# Bytes; what NVIDIA recommends for Hopper, and more than earlier architectures want
+# Bytes, as recommended by NVIDIA for Hopper; earlier architectures need less
 WORKSPACE = 32 << 20
 NO, TRANSPOSED = 0, 1  # cublasOperation_t
 DEFAULT_ALGORITHM = -1  # CUBLAS_GEMM_DEFAULT
@@ -29,10 +29,10 @@ ZERO = {char: scalar(0) for char, scalar in SCALARS.items()}  # beta
 
 
 def load(major: int = 13) -> Any:
-    """The libcublas that CuPy uses, of that major version of CUDA, else another; None where none is.
+    """Return the libcublas that CuPy uses, for this major version of CUDA or else another; None if there is none.
 
-    `cupy.cuda.cublas` loads it, from wherever CuPy looks: a toolkit, NVIDIA's wheels, conda. Once in the process, a
-    library is found by its bare name.
+    `cupy.cuda.cublas` loads it from wherever CuPy finds it: a toolkit, NVIDIA's wheels, conda. A loaded library is then
+    found by its bare name.
     """
     with contextlib.suppress(ImportError):
         _ = importlib.import_module("cupy.cuda").cublas
@@ -44,8 +44,8 @@ def load(major: int = 13) -> Any:
 
 
 def layout(x: Array) -> tuple[int, int] | None:
-    """(operation, leading dimension) with which cuBLAS, to whom a row of ours is a column, reads xᵀ for x (R, C): as it
-    is, or for a transposed view, transposed. None for rows that are not contiguous."""
+    """Return (operation, leading dimension) with which cuBLAS, which is column-major, reads xᵀ for x (R, C): unchanged,
+    or transposed for a transposed view. None if neither rows nor columns are contiguous."""
     rows, columns = x.shape
     down, right = x.strides
     size = x.itemsize
@@ -61,7 +61,7 @@ def layout(x: Array) -> tuple[int, int] | None:
 
 
 class Cublas:
-    """A handle of `library`, and its workspace: a device array of bytes. For one thread."""
+    """A handle of `library` with its workspace, a device array of bytes. For use by one thread."""
 
     def __init__(self, library, workspace: Array):
         self.library = library
@@ -92,10 +92,10 @@ class Cublas:
         self.handle = pointer()
         check(library.cublasCreate_v2(ctypes.byref(self.handle)), "cublasCreate")
         end = weakref.finalize(self, library.cublasDestroy_v2, self.handle)
-        end.atexit = False  # with the thread
+        end.atexit = False  # freed with the thread, not at exit
 
     def use(self, stream: int) -> None:
-        """Compute on `stream`, its address. Setting it makes cuBLAS forget the workspace."""
+        """Compute on the stream with this address. Setting it resets the workspace, which is then set again."""
         if stream != self.stream:
             check(self.library.cublasSetStream_v2(self.handle, stream), "cublasSetStream")
             workspace = self.workspace
@@ -107,7 +107,7 @@ class Cublas:
     def gemm(self, a: Array, b: Array, out: Array, precision: str) -> None:
         """out = a b  for a (M, K), b (K, N), out (M, N) of one float type, each with a `layout`, all sizes >= 1.
 
-        cuBLAS stores columns, so to it our arrays are their transposes, and outᵀ = bᵀ aᵀ is what it computes.
+        cuBLAS is column-major and sees our arrays transposed, so it computes outᵀ = bᵀ aᵀ.
         """
         m, k = a.shape
         n = b.shape[1]

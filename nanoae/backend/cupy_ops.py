@@ -1,4 +1,4 @@
-"""CupyOps: the primitives on an NVIDIA GPU, through CuPy: kernels.cu where that pays, what CuPy offers elsewhere."""
+"""CupyOps: the primitives on an NVIDIA GPU: kernels.cu where they are faster, CuPy's functions elsewhere."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from nanoae.backend.kernel_ops import KernelOps
 from nanoae.rows import Rows
 from nanoae.spelling import one_of
 
-RESERVE = 0.2  # share of the free memory that a data set leaves to the network
+RESERVE = 0.2  # fraction of the free memory that a data set leaves to the network
 _threads = threading.local()
 
 
 class PerThread:
-    """What each thread has for itself on a device.
+    """State of a thread on a device.
 
-    blas             a handle of cuBLAS, with its workspace; None where there is no such library
-    stream           for training steps
-    capture_stream   for their capture
+    blas             a cuBLAS handle with its workspace; None if the library is missing
+    stream           stream of training steps
+    capture_stream   stream for capturing them
     """
 
     def __init__(self):
@@ -45,13 +45,15 @@ class CupyOps(KernelOps):
     precision     of float32 matrix products: "float32", or "tf32": inputs rounded to 10 bits of mantissa, on tensor
                   cores
     graph         replay training steps as CUDA graphs
-    allocations   how many buffers were made so far: a graph is good until there are more
+    allocations   number of buffers allocated so far: a graph is valid until it increases
     """
 
     name = "cupy"
     xp = cupy
     remedy = "Move it to the GPU first: ops.to_device(x)."
-    ranks: ClassVar[dict[int, nccl.Nccl | None]] = {}  # by the number of a communicator of mpi4py
+    ranks: ClassVar[
+        dict[int, nccl.Nccl | None]
+    ] = {}  # by the Fortran handle of an mpi4py communicator
     repeats = "everything"
 
     def __init__(self, precision: str = "float32", graph: bool = True):
@@ -93,8 +95,8 @@ class CupyOps(KernelOps):
             free += cupy.get_default_memory_pool().free_bytes()
             raise MemoryError(
                 f"backend 'cupy': expected {nbytes / 2**20:,.1f} MiB of GPU memory for {what}, got {free / 2**20:,.1f} "
-                f"MiB free of {total / 2**20:,.0f}. Lower batch_size or the widths of the layers, take "
-                'dtype="float32", or use backend="numpy".'
+                f"MiB free of {total / 2**20:,.0f}. Lower batch_size or the widths of the layers, or use "
+                'dtype="float32" or backend="numpy".'
             ) from error
 
     def empty(self, shape, dtype) -> Array:
@@ -118,7 +120,7 @@ class CupyOps(KernelOps):
             return cupy.asarray(x)
 
     def dataset(self, x) -> Array:
-        """x on the device where it fits, else left on the host, as Rows are in their file, and streamed."""
+        """Return x on the device if it fits; else stream it from the host, or Rows from their file."""
         if isinstance(x, Rows):
             return HostDataset(self, x)
         if not isinstance(x, np.ndarray):
@@ -126,7 +128,7 @@ class CupyOps(KernelOps):
         free, _ = cupy.cuda.runtime.memGetInfo()
         free += cupy.get_default_memory_pool().free_bytes()
         if x.nbytes <= (1 - RESERVE) * free:
-            with contextlib.suppress(MemoryError):  # what is free may be in pieces
+            with contextlib.suppress(MemoryError):  # free memory may be fragmented
                 return self.to_device(x)
         return HostDataset(self, np.ascontiguousarray(x))
 
@@ -134,7 +136,7 @@ class CupyOps(KernelOps):
         return x.host if isinstance(x, HostDataset) else cupy.asnumpy(x)
 
     def check_numbers(self, x: Array, n: int, who: str) -> None:
-        """Nobody waits for the device to look."""
+        """Not checked, since reading x would stall the device."""
 
     def synchronize(self) -> None:
         cupy.cuda.get_current_stream().synchronize()
@@ -157,7 +159,7 @@ class CupyOps(KernelOps):
             between.sum_inplace(x)
 
     def shared_memory(self, sums, shape, dtype):
-        """None: each rank takes a GPU."""
+        """Return None: each rank has its own GPU."""
 
     # ---------------------------------------------------------------- training steps
 
@@ -170,7 +172,7 @@ class CupyOps(KernelOps):
 
     @property
     def warm_up(self) -> float:
-        """The first times compile and allocate. Without a cuBLAS of one's own nothing can be captured."""
+        """The first runs compile and allocate. Without our own cuBLAS handle nothing can be captured."""
         return 2 if self.graph and self._own.blas is not None else math.inf
 
     def record(self, work):
@@ -181,7 +183,7 @@ class CupyOps(KernelOps):
 
     @contextlib.contextmanager
     def training_stream(self):
-        """A stream of this thread's own, behind what the caller's has to do, and before what it will have."""
+        """Use this thread's own stream, ordered after the caller's earlier work and before its later work."""
         stream = self._own.stream
         callers = cupy.cuda.get_current_stream()
         stream.wait_event(callers.record())
@@ -200,7 +202,7 @@ class CupyOps(KernelOps):
     # ---------------------------------------------------------------- matrix products
 
     def _bind(self) -> None:
-        """Let cuBLAS compute on the current stream: before it is captured."""
+        """Bind cuBLAS to the current stream, which must happen before it is captured."""
         blas = self._own.blas
         if blas is not None:
             blas.use(cupy.cuda.get_current_stream().ptr)
@@ -212,7 +214,7 @@ class CupyOps(KernelOps):
         shape = a.shape[:-1] + b.shape[1:]
         fits = out is None or (out.dtype == a.dtype and out.shape == shape)
         if blas is None or not known or not fits:
-            return cupy.matmul(a, b, out=out)  # which says what is wrong, if anything is
+            return cupy.matmul(a, b, out=out)  # raises suitable errors
         out = self.empty(shape, a.dtype) if out is None else out
         left, right, product = a, b, out  # vectors as matrices of one row or column
         if a.ndim == 1:

@@ -1,6 +1,6 @@
-"""Graphs: work on the GPU, captured once as a CUDA graph and replayed, instead of some tens of launches from Python.
+"""Graphs: GPU work captured once as a CUDA graph and replayed, instead of dozens of launches from Python.
 
-No import of CuPy: `ops.xp` is it.
+CuPy is not imported: it is `ops.xp`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from nanoae.backend.repeated import Recording
 
 
 class Graph(Recording):
-    """What `work` launches, captured, and not yet done. It is launched on the thread's own stream."""
+    """The captured launches of `work`, which have not run yet. Replayed on the thread's own stream."""
 
     def __init__(self, ops: Any, work: Callable[[], object]):
-        """What the work allocates meanwhile comes from memory that nobody else gets: the graph will use it again and
-        again. The capturing stream is a non-blocking one: while a blocking one is captured, no thread may use the null
-        stream."""
+        """Capture `work`. Its allocations come from a private pool, since the graph uses them at each replay. The
+        capture stream is non-blocking: while a blocking stream is captured, no thread may use the null stream."""
         self.own = ops._own
         self.memory = ops.xp.cuda.MemoryPool()
-        self.wait()  # what the times before still use may be freed meanwhile
+        self.wait()  # memory still in use by earlier runs may be freed meanwhile
         stream = self.own.capture_stream
         with stream, ops.xp.cuda.using_allocator(self.memory.malloc):
             ops._bind()
@@ -42,7 +41,7 @@ class Graph(Recording):
         self.own.stream.synchronize()
 
     def kernels(self) -> int | None:
-        """How many launches it has; None where that is not known."""
+        """Return the number of launches; None if unknown."""
         try:
             return self.graph.debug_dot_str().count("->") + 1  # they follow one another
         except (AttributeError, RuntimeError):
@@ -50,7 +49,7 @@ class Graph(Recording):
 
 
 def captured(ops: Any, work: Callable[[], object]) -> Graph | None:
-    """The graph of this work; None, with a warning, where there is something in it that cannot be captured."""
+    """Return the graph of `work`; None, with a warning, if it cannot be captured."""
     allocations = ops.allocations
     try:
         return Graph(ops, work)
@@ -62,4 +61,4 @@ def captured(ops: Any, work: Callable[[], object]) -> Graph | None:
         )
         return None
     finally:
-        ops.allocations = allocations  # the graph's own, in memory of its own
+        ops.allocations = allocations  # allocations of the graph are in its own pool

@@ -1,4 +1,4 @@
-"""HostDataset: rows that do not stand where a training step computes. Each batch is brought there for its step."""
+"""HostDataset: rows outside the device's memory. Each batch is copied to the device for its step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class HostDataset:
-    """The rows of `host`, an array or Rows (N, ...), for the steps of a training; `fetch` comes before each."""
+    """The rows of `host`, an array or Rows (N, ...), for training steps; call `fetch` before each."""
 
     def __init__(self, ops: Any, host: Any):
         self.ops = ops
@@ -23,19 +23,19 @@ class HostDataset:
         return len(self.host)
 
     def __getitem__(self, rows) -> Any:
-        """A slice, copied to the device; or in a step, the rows that were fetched for it."""
+        """Return a slice, copied to the device; or within a step, the rows fetched for it."""
         if isinstance(rows, slice):
             return self.ops.to_device(self.host[rows])
         return self.batch[: len(rows)]
 
     def whole(self) -> Any:
-        """All rows of a file, on the device, which are read once."""
+        """Return all rows of a file on the device; they are read once."""
         if self.resident is None:
             self.resident = self.ops.dataset(np.asarray(self.host))
         return self.resident
 
     def fetch(self, rows: np.ndarray, most: int) -> None:
-        """Bring these rows, at most `most`, to where the step finds them."""
+        """Copy these rows, at most `most`, to the buffer that the step reads."""
         if self.batch is None or len(self.batch) < most:
             shape = (most, *self.shape[1:])
             self.batch = self.ops.empty(shape, self.dtype)

@@ -1,5 +1,5 @@
-"""HostSums: sums over the ranks of an mpi4py communicator, of arrays in the host's memory; and memory that ranks of one
-machine share, for what is too large to be sent.
+"""HostSums: sums of host arrays over the ranks of an mpi4py communicator, and memory shared by the ranks of one
+machine, for arrays too large to be sent.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import numpy as np
 
 from nanoae.backend.array_ops import Array, ArrayOps, Shape
 
-# Ranks that share a core let each other run. Linux wakes from the shortest sleep after 60 us.
+# Yields to other ranks on the same core; even the shortest sleep takes 60 us on Linux.
 give_way = getattr(os, "sched_yield", functools.partial(time.sleep, 0))
 
 
 class HostSums:
-    """pending   requests for the sums under way, each with a `Test`, the same on all ranks"""
+    """pending   requests of unfinished sums, each with a `Test`, in the same order on all ranks"""
 
     def __init__(self, comm: Any):
         self.comm = comm
@@ -30,18 +30,18 @@ class HostSums:
         self.seconds = 0.0  # spent waiting
 
     def start(self, x: Array, scale: float) -> None:
-        """Begin to make x, contiguous, the sum of scale · x over all ranks; it is there after `wait`."""
+        """Start to replace x, contiguous, by the sum of scale · x over all ranks; it is complete after `wait`."""
         from mpi4py import MPI
 
         np.multiply(x, scale, out=x)
         self.pending.append(self.comm.Iallreduce(MPI.IN_PLACE, x))
 
     def start_shared(self, ops: ArrayOps, parts: list[Array], scales: list[float]) -> None:
-        """Begin to make parts[0], in memory that all ranks see, Σ_r scales[r] · parts[r]: once all have come here."""
+        """Start to set parts[0], in shared memory, to Σ_r scales[r] · parts[r], once all ranks have called this."""
         self.pending.append(SharedSum(ops, parts, scales, self.comm.Ibarrier()))
 
     def progress(self) -> None:
-        """Let what is under way go on: MPI moves where it is called."""
+        """Advance unfinished sums: MPI makes progress only when it is called."""
         for request in self.pending:
             request.Test()
 
@@ -54,16 +54,16 @@ class HostSums:
         self.seconds += time.perf_counter() - started
 
     def barrier(self) -> None:
-        """Wait until all ranks have come here."""
+        """Wait until all ranks have called this."""
         self.pending.append(self.comm.Ibarrier())
         self.wait()
 
     def shared_memory(self, shape: Shape, dtype: np.dtype) -> Array | None:
-        """Zeros that all ranks see, if one machine has them all; they ask at the same time. It is a file in memory,
-        which is gone with the last process that has it, whatever ends that."""
+        """Return zeros shared by all ranks, None if they are not on one machine; all ranks must call it. The memory is
+        an anonymous file, which disappears with the last process that maps it, however that ends."""
         if not hasattr(os, "memfd_create"):
             return None
-        file = os.memfd_create(uuid4().hex)  # rank 0's is the one
+        file = os.memfd_create(uuid4().hex)  # rank 0's is used
         os.truncate(file, math.prod(shape) * dtype.itemsize)
         path = f"/proc/{os.getpid()}/fd/{file}"
         path, name = self.comm.bcast((path, os.readlink(path)))
@@ -78,7 +78,7 @@ class HostSums:
 
 @dataclass
 class SharedSum:
-    """The request for parts[0] to be the sum of what ranks write to `parts`, once all have `written` it."""
+    """Request that sets parts[0] to the scaled sum of `parts` once all ranks have `written` theirs."""
 
     ops: ArrayOps
     parts: list[Array]

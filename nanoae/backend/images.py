@@ -1,9 +1,9 @@
 """The primitives of images, in plain NumPy; `Ops` inherits them.
 
-Images are (C, H, W, N) here: the batch is innermost (Krizhevsky's cuda-convnet has this order, too). What a kernel
-position meets is then a slice whose rows are N neighbours in memory whatever the stride, a convolution is one GEMM with
-no transposition on either side, and a channel is one row of C. Measured on one core, N = 100: im2col and col2im of
-16 x 5 x 5 images with a 3 x 3 kernel take 0.11 ms, against 0.17 (N, H, W, C), 0.60 (C, N, H, W), 0.61 (N, C, H, W).
+Images are (C, H, W, N) here: the batch is innermost, as in Krizhevsky's cuda-convnet. The pixels under a kernel element
+then form a slice with N contiguous values for any stride, a convolution is a single GEMM without transposition, and a
+channel is one row. Measured on one core with N = 100: im2col and col2im of 16 x 5 x 5 images with a 3 x 3 kernel take
+0.11 ms, against 0.17 for (N, H, W, C), 0.60 for (C, N, H, W) and 0.61 for (N, C, H, W).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from nanoae.backend.array_ops import Array, ArrayOps
 
 
 class Window(NamedTuple):
-    """A kernel that slides over an image, its steps and the border of zeros around it; pairs: (rows, columns).
+    """Kernel size, stride and padding of a sliding window; pairs (rows, columns).
 
-    Output o of kernel position k meets the pixel  stride · o + k - padding.
+    Kernel element k of output o reads the pixel  stride · o + k - padding.
     """
 
     kernel: tuple[int, int]
@@ -30,7 +30,7 @@ class Window(NamedTuple):
         return math.prod(self.kernel)
 
     def outputs(self, size: tuple[int, int]) -> tuple[int, int]:
-        """How many steps it takes on an image of `size`: floor((size + 2 padding - kernel) / stride) + 1."""
+        """Return the number of outputs for an image of `size`: floor((size + 2 padding - kernel) / stride) + 1."""
         steps = []
         for n, kernel, stride, padding in zip(size, *self, strict=True):
             steps.append((n + 2 * padding - kernel) // stride + 1)
@@ -39,10 +39,10 @@ class Window(NamedTuple):
 
 
 class Tap(NamedTuple):
-    """A kernel position (i, j): the outputs it serves and the pixels it meets there, slices of (C, H, W, N) arrays.
+    """A kernel element (i, j): its outputs and the pixels that they read, as slices of (C, H, W, N) arrays.
 
-    clipped   some of its outputs meet the padding, and are left out
-    first     no earlier position has met these pixels: those with i, j < stride are the first ones of their pixels
+    clipped   outputs that would read padding are left out
+    first     no earlier element reads these pixels: true for i, j < stride
     """
 
     i: int
@@ -55,7 +55,7 @@ class Tap(NamedTuple):
 
 @functools.cache
 def taps(window: Window, size: tuple[int, int]) -> list[Tap]:
-    """All the kernel positions, row by row, on an image of `size`."""
+    """Return all kernel elements, row by row, for an image of `size`."""
 
     def along(
         n: int, outputs: int, kernel: int, stride: int, padding: int
@@ -89,10 +89,10 @@ def taps(window: Window, size: tuple[int, int]) -> list[Tap]:
 
 
 class ImageOps(ArrayOps):
-    """Windows of images. Sizes: C channels, H/W image, KH/KW kernel, OH/OW steps."""
+    """Windows of images. Sizes: C channels, H/W image, KH/KW kernel, OH/OW outputs."""
 
     def im2col(self, x: Array, window: Window, out: Array) -> Array:
-        """out[c, i, j, oh, ow, n] = the pixel that step (oh, ow) meets with kernel position (i, j), 0 in the padding.
+        """out[c, i, j, oh, ow, n] = the pixel read by kernel element (i, j) of output (oh, ow), 0 in the padding.
 
         x (C, H, W, N), out (C, KH, KW, OH, OW, N).
         """
@@ -104,7 +104,7 @@ class ImageOps(ArrayOps):
         return out
 
     def col2im(self, cols: Array, window: Window, out: Array) -> Array:
-        """The adjoint of im2col: out[pixel] = Σ of the columns' numbers that met this pixel; what met padding is lost.
+        """The adjoint of im2col: out[pixel] = Σ of the column entries that read this pixel; padding is dropped.
 
         cols (C, KH, KW, OH, OW, N), out (C, H, W, N).
         """
@@ -114,8 +114,8 @@ class ImageOps(ArrayOps):
         return out
 
     def add_tap(self, values: Array, tap: Tap, out: Array) -> None:
-        """out[pixels] += values[outputs]; where these pixels are met for the first time a copy does it, which is three
-        times faster."""
+        """out[pixels] += values[outputs]; the first time these pixels occur it is a copy, which is three times
+        faster."""
         image = out[tap.pixels]
         if tap.first:
             image[...] = values[tap.outputs]
@@ -132,7 +132,7 @@ class ImageOps(ArrayOps):
 
     def max_pool_backward(self, dy: Array, x: Array, y: Array, window: Window, out: Array) -> Array:
         """dy goes to the first pixel of its window that equals the maximum y: dx[pixel] += left · [x == y], where left
-        is what no earlier pixel took; all that is left at last belongs to the last one.
+        is what no earlier pixel has taken; the last pixel takes any remainder.
 
         dy, y (C, OH, OW, N), x, dx (C, H, W, N).
         """
@@ -161,7 +161,7 @@ class ImageOps(ArrayOps):
         return self.scale_inplace(out, scale)
 
     def spread_windows(self, y: Array, window: Window, scale: float, out: Array) -> Array:
-        """The adjoint of sum_windows: each y times `scale` is added to all pixels of its window.
+        """The adjoint of sum_windows: add scale · y to all pixels of its window.
 
         y (C, OH, OW, N), out (C, H, W, N).
         """

@@ -1,7 +1,7 @@
-"""LAPACK's factorisations of matrices in the host's memory, each on one thread.
+"""LAPACK factorisations of host matrices, each on one thread.
 
-Its many small products gain a fifth from a second thread, and on a busy machine the threads wait for each other a
-hundred times as long as they compute.
+A second thread makes their many small products only a fifth faster, and on a busy machine the threads wait for each
+other a hundred times as long as they compute.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from nanoae.backend.array_ops import Array, ArrayOps
 
 
 class LossOps(ArrayOps):
-    """scale · Σ of a cost of each element, or of each row."""
+    """scale · Σ of a loss per element or row."""
 
     def mse(self, y: Array, t: Array, scale: float, out: Array) -> Array:
         """loss = scale · Σ (y - t)²,  dy = 2 scale (y - t)."""
@@ -22,9 +22,9 @@ class LossOps(ArrayOps):
 
             loss = scale · Σ (1/2 - t) z + |z| / 2 - log((1 + |h|) / 2)        dz = scale (1/2 - t + h / 2)
 
-        One tanh instead of exp, log1p and tanh; and the logarithms of up to 64 rows are one logarithm of their product,
-        at least 2⁻⁶⁴. The first two terms cancel for a right, large logit, so they are added before the sum is taken.
-        Rows go in blocks of 64, so that the passes meet in the cache.
+        One tanh replaces exp, log1p and tanh, and the logarithms of up to 64 rows become one logarithm of their
+        product, which is at least 2⁻⁶⁴. The first two terms cancel for a correct, large logit, so they are added before
+        summing. Rows are processed in blocks of 64 that stay in the cache.
         """
         xp = self.xp
         total = 0.0
@@ -76,8 +76,8 @@ class LossOps(ArrayOps):
         return loss
 
     def bernoulli_kl(self, q: Array, p: float, scale: float, out: Array) -> Array:
-        """Of probabilities q, kept 1e-6 off 0 and 1:  loss = scale · Σ p log(p / q) + (1 - p) log((1 - p) / (1 - q)),
-        dq = scale ((1 - p) / (1 - q) - p / q)."""
+        """For probabilities q, clipped to [1e-6, 1 - 1e-6]:
+        loss = scale · Σ p log(p / q) + (1 - p) log((1 - p) / (1 - q)),  dq = scale ((1 - p) / (1 - q) - p / q)."""
         xp = self.xp
         rest = xp.clip(q, 1e-6, 1 - 1e-6, out=self.scratch(out))
         xp.divide(p, rest, out=out)  # p / q
@@ -98,7 +98,7 @@ class LossOps(ArrayOps):
         out: Array,
         weights: Array | None = None,
     ) -> Array:
-        """From logits z (N, K), classes t (N,) and weights w (N,), by default 1:
+        """For logits z (N, K), class indices t (N,) and weights w (N,), by default 1:
         loss = -scale · Σ_n w[n] log p[n, t[n]],  dz = scale w (p - onehot(t)).
 
         log p[n, t] = z[n, t] - max z[n] - log Σ_k e^(z[n, k] - max z[n]).
@@ -121,9 +121,9 @@ class LossOps(ArrayOps):
         return scale * self.sum_products(surprise, weights)
 
     def cross_entropy(self, z: Array, t: Array, scale: float, out: Array) -> Array:
-        """From logits z (..., K) and shares t (..., K), one-hot or any others: with p = softmax(z) along the last axis
+        """For logits z (..., K) and targets t (..., K), one-hot or soft, with p = softmax(z) along the last axis:
 
-        loss = -scale · Σ t log p,  dz = scale (p Σ_k t_k - t):  a row of t that is all 0 costs nothing.
+        loss = -scale · Σ t log p,  dz = scale (p Σ_k t_k - t).  A row of t with only zeros has loss 0.
         """
         xp = self.xp
         largest = z.max(axis=-1, keepdims=True)
@@ -141,7 +141,7 @@ class LossOps(ArrayOps):
         return loss
 
     def log_sum_exp(self, x: Array, out: Array | None = None) -> Array:
-        """y[n] = log Σ_k e^x[n, k], along the last axis, as  m + log Σ e^(x - m)  with m = max x[n]: no overflow."""
+        """y[n] = log Σ_k e^x[n, k] along the last axis, as  m + log Σ e^(x - m)  with m = max x[n]: no overflow."""
         xp = self.xp
         largest = x.max(axis=-1, keepdims=True)
         e = xp.subtract(x, largest, out=self.scratch(x))

@@ -1,7 +1,7 @@
-"""MKL: Intel's library of matrix products, from the extra nanoae[mkl]; used where it is faster than NumPy's own.
+"""MKL: Intel's BLAS, from the extra nanoae[mkl]; used if it is faster than NumPy's own.
 
-Which one is faster was measured once on this CPU, one thread, and is kept beside the kernels: from then on every run
-takes the same, and gives the same bits. Here MKL starts no threads: products go in blocks to those of pool.cpp.
+The faster one is determined once per CPU, on one thread, and stored beside the kernels: later runs use the same one and
+give bit-identical results. MKL starts no threads here: products are split into blocks for the threads of pool.cpp.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ import numpy as np
 
 from nanoae.backend.blas import cpu_facts, fastest, one_thread, openblas
 
-SEQUENTIAL, LP64 = 1, 0  # MKL's numbers
-SIZE, SECONDS = 384, 0.05  # of the product that is timed, and for how long
-GAIN = 1.03  # so much faster it has to be
+SEQUENTIAL, LP64 = 1, 0  # MKL's constants
+SIZE, SECONDS = 384, 0.05  # size of the timed product, and duration
+GAIN = 1.03  # minimum speed-up
 
 
 class MKL:
-    """The library in `path`; `integer` is what its functions take."""
+    """The library in `path`; `integer` is the integer type of its functions."""
 
     integer = ctypes.c_int32
 
@@ -42,7 +42,7 @@ class MKL:
 
 @functools.cache
 def installed() -> Path | None:
-    """MKL's library, where pip has put it."""
+    """Return the path of MKL's library as installed by pip, or None."""
     for root in (sys.prefix, site.getuserbase()):
         for path in sorted(Path(root, "lib").glob("libmkl_rt.so*")):
             return path
@@ -50,7 +50,7 @@ def installed() -> Path | None:
 
 
 def gflops(blas: Any) -> float:
-    """What a product of float32 matrices reaches on one thread, in 10⁹ floating-point operations per second."""
+    """Measure a float32 matrix product on one thread, in 10⁹ floating-point operations per second."""
     gemm = blas.function("cblas_sgemm")
     n = blas.integer(SIZE)
     a = np.ones((SIZE, SIZE), np.float32)
@@ -67,7 +67,7 @@ def gflops(blas: Any) -> float:
 
 
 def measured(folder: Path) -> dict[str, float]:
-    """Library -> what it reaches on one thread, as it was measured first; {} where there is no choice."""
+    """Return {library: speed on one thread}, as first measured on this CPU; {} if there is no choice."""
     path = installed()
     own = openblas()
     if path is None or own is None:
@@ -88,12 +88,12 @@ def measured(folder: Path) -> dict[str, float]:
 
 
 def faster_mkl(folder: Path) -> MKL | None:
-    """MKL, where it is installed and faster; `folder` is the user's own."""
+    """Return MKL if it is installed and faster, else None; `folder` belongs to the user."""
     try:
         speed = measured(folder)
         path = installed()
         if path is not None and speed and speed["MKL"] > GAIN * speed["OpenBLAS"]:
             return MKL(path)
-    except (OSError, AttributeError):  # it cannot be loaded, or the folder not be written to
+    except (OSError, AttributeError):  # the library cannot be loaded, or the folder is not writable
         pass
     return None

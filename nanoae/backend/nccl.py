@@ -1,4 +1,4 @@
-"""NCCL: sums over the GPUs of several ranks, which go from device to device on the stream that computes."""
+"""NCCL: sums over the GPUs of several ranks, sent from device to device on the computing stream."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TYPES = {"f": "NCCL_FLOAT32", "d": "NCCL_FLOAT64", "l": "NCCL_INT64", "q": "NCCL
 
 
 class Nccl:
-    """The ranks of an mpi4py communicator, each with a GPU of its own. All of them make one at the same time."""
+    """The ranks of an mpi4py communicator, each with its own GPU. All ranks must create it together."""
 
     def __init__(self, cupy: Any, comm: Any):
         self.cupy = cupy
@@ -20,7 +20,7 @@ class Nccl:
         self.communicator = self.nccl.NcclCommunicator(comm.size, name, comm.rank)
 
     def sum_inplace(self, x: Any) -> None:
-        """Enqueue: x, contiguous, becomes the sum over all ranks."""
+        """Enqueue the replacement of x, contiguous, by its sum over all ranks."""
         kind = getattr(self.nccl, TYPES[x.dtype.char])
         stream = self.cupy.cuda.get_current_stream()
         self.communicator.allReduce(
@@ -29,8 +29,8 @@ class Nccl:
 
 
 def connect(cupy: Any, comm: Any) -> Nccl | None:
-    """None where CuPy was built without NCCL, or ranks share a GPU, which NCCL refuses: sums then go through the
-    host."""
+    """Return a connection, or None if CuPy lacks NCCL or ranks share a GPU, which NCCL does not allow: sums then go
+    through the host."""
     module = getattr(cupy.cuda, "nccl", None)
     there = bool(getattr(module, "available", False))
     device = cupy.cuda.runtime.getDevice()
@@ -41,7 +41,7 @@ def connect(cupy: Any, comm: Any) -> Nccl | None:
 
 
 def sum_through_host(cupy: Any, comm: Any, x: Any) -> None:
-    """x, contiguous, becomes the sum over all ranks, by way of the host's memory."""
+    """Replace x, contiguous, by its sum over all ranks, through host memory."""
     from mpi4py import MPI
 
     host = np.ascontiguousarray(cupy.asnumpy(x))

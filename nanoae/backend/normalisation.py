@@ -1,4 +1,4 @@
-"""The primitives of normalisation, of rows x (R, M), in plain NumPy; `Ops` inherits them."""
+"""The primitives of normalisation, on rows x (R, M), in plain NumPy; `Ops` inherits them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from nanoae.backend.array_ops import Array, ArrayOps
 
 
 class NormalisationOps(ArrayOps):
-    """Sums, centres and scales of rows."""
+    """Sums, centring and scaling of rows."""
 
     def sum_products_rows(self, x: Array, y: Array, out: Array) -> Array:
-        """out[r] = Σ_m x[r, m] y[r, m]: BLAS's dot, row by row, where rows are contiguous, else a product with ones."""
+        """out[r] = Σ_m x[r, m] y[r, m]: BLAS's dot for each row if they are contiguous, else a product with ones."""
         if x.flags.c_contiguous and y.flags.c_contiguous:
             rows = x[:, None, :]
             columns = y[:, :, None]
@@ -20,7 +20,7 @@ class NormalisationOps(ArrayOps):
         return self.xp.matmul(product, ones, out=out)
 
     def center(self, x: Array, mean: Array, var: Array, out: Array) -> Array:
-        """mean[r] = Σ_m x / M,  out = x - mean,  var[r] = Σ_m out² / M: two passes, so no cancellation."""
+        """mean[r] = Σ_m x / M,  out = x - mean,  var[r] = Σ_m out² / M: two passes avoid cancellation."""
         m = x.shape[1]
         self.xp.matmul(x, self.ones(m, x.dtype), out=mean)
         self.scale_inplace(mean, 1 / m)

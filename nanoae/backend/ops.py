@@ -1,11 +1,11 @@
 """Ops: every primitive of the engine, in plain NumPy.
 
-This is the readable reference *and* what the CPU runs without a compiler. Another device subclasses it and overrides
-only what pays, under the same names and signatures. Every primitive either takes `out=` (a buffer it fills and returns;
-None allocates one) or is called `..._inplace` (it writes its first argument and returns it). Nothing else is ever
-written, except optimiser state, which is theirs.
+This is the readable reference, and what the CPU runs without a compiler. Another device subclasses it and overrides
+only what is worth it, with the same names and signatures. Every primitive either takes `out=` (a buffer it fills and
+returns; None allocates one) or is called `..._inplace` (it writes to its first argument and returns it). Nothing else
+is written, except the state of optimisers.
 
-Shapes: N rows (the batch), D features, I/O inputs/outputs. Backward functions take `dy` = dLoss/dy and, where the
+Shapes: N rows (the batch), D features, I/O inputs/outputs. Backward functions take `dy` = dLoss/dy and, if the
 derivative is a function of the output, `y` itself.
 """
 
@@ -25,13 +25,13 @@ __all__ = ["Array", "Ops", "Shape"]
 
 
 class Ops(LossOps, OptimizerOps, ImageOps, SequenceOps, CodeOps, TableOps, ClusterOps):
-    """NumPy primitives, each kind in its own file. One instance per network."""
+    """NumPy primitives, one file per subject. One instance per network."""
 
     def __reduce__(self):
         return type(self), ()
 
     def describe(self) -> str:
-        """What this runs on, in words."""
+        """Describe the libraries and the device in use."""
         blas = openblas()
         return "numpy on the CPU" + (
             f", {blas.threads} threads of OpenBLAS ({blas.kernel} kernels)" if blas else ""

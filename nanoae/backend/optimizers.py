@@ -1,22 +1,22 @@
-"""The updates of optimisers, over the flat theta, in plain NumPy; `Ops` inherits them."""
+"""The updates of optimisers on the flat theta, in plain NumPy; `Ops` inherits them."""
 
 from __future__ import annotations
 
 from nanoae.backend.array_ops import Array, ArrayOps
 
-# Elements that Adam works on at a time, in the cache: smaller blocks lose to the calls
+# Elements that Adam updates at a time, to stay in the cache: smaller blocks are dominated by call overhead
 BLOCK = 1 << 17
-# Where a gradient has died out (a dead ReLU's), m shrinks by beta a step, down to subnormal numbers, over which a CPU
-# takes ten times as long. From TINY, which moves no weight, 0.9ᵗ does not get there in FLUSH_EVERY steps.
+# Where a gradient stays 0 (a dead ReLU), m shrinks by beta per step until it is subnormal, which is ten times slower on
+# a CPU. Values below TINY move no weight; from TINY, 0.9ᵗ does not reach the subnormals within FLUSH_EVERY steps.
 FLUSH_EVERY = 128
 TINY = 1e-30
 
 
 class OptimizerOps(ArrayOps):
-    """They write theta and the state of the optimiser, which is theirs."""
+    """In-place updates of theta and the optimiser's state."""
 
     def flush_inplace(self, m: Array, t: int) -> Array:
-        """Now and then, m = 0 where |m| <= TINY; kernels do so at each step."""
+        """Every FLUSH_EVERY steps, set m = 0 where |m| <= TINY; the kernels do so in every step."""
         if t % FLUSH_EVERY:
             return m
         size = self.xp.abs(m, out=self.scratch(m))
@@ -24,7 +24,7 @@ class OptimizerOps(ArrayOps):
         return self.xp.multiply(m, mask, out=m)
 
     def decay_inplace(self, theta: Array, rate, decay: float) -> Array:
-        """theta *= 1 - rate · decay; rate a number, or a 0-d array."""
+        """theta *= 1 - rate · decay; rate is a number or a 0-d array."""
         return self.scale_inplace(theta, 1 - rate * decay)
 
     def next_batch(
@@ -35,8 +35,8 @@ class OptimizerOps(ArrayOps):
         order: Array,
         rows: Array,
     ) -> None:
-        """The start of step i of an epoch, clock = (i, t), int64: rows = order[i · len(rows) : ...], rate () =
-        rates[i], float64; afterwards clock = (i + 1, t + 1). Where `order` ends, its last number is repeated."""
+        """Begin step i of an epoch, clock = (i, t), int64: rows = order[i · len(rows) : ...], rate () = rates[i],
+        float64, then clock = (i + 1, t + 1). Beyond the end of `order` its last index is repeated."""
         i = int(clock[0])
         n = len(rows)
         places = self.xp.arange(i * n, (i + 1) * n)
@@ -78,7 +78,7 @@ class OptimizerOps(ArrayOps):
         beta2: float,
         eps: float,
     ) -> Array:
-        """Adam (Kingma & Ba 2015), step number t = 1, 2, ..., on moments without their factor (1 - beta):
+        """Adam (Kingma & Ba 2015), step t = 1, 2, ..., with moments stored without the factor (1 - beta):
 
         m = beta1 · m + g        m̂ = m (1 - beta1) / (1 - beta1ᵗ)
         v = beta2 · v + g²       v̂ = v (1 - beta2) / (1 - beta2ᵗ)

@@ -10,13 +10,13 @@ class SequenceOps(ActivationOps):
     """Sequences x (N, T, I) of T time steps, and their tokens (N, T)."""
 
     def round_to_integers(self, x: Array, out: Array) -> Array:
-        """x as integers, from integers or from floats that hold them."""
+        """Round x, integers or floats with integer values, to integers."""
         return self.xp.rint(x, out=out, casting="unsafe")
 
     def add_rows(self, x: Array, rows: Array, out: Array) -> Array:
-        """The adjoint of take_rows: out[v] = Σ of the x[n] with rows[n] = v, 0 where there is none; x, out contiguous.
+        """The adjoint of take_rows: out[v] = Σ of the x[n] with rows[n] = v, 0 if there are none; x, out contiguous.
 
-        Element by element of the flat arrays: NumPy's add.at is four times faster there than row by row.
+        Works on elements of the flat arrays, where NumPy's add.at is four times faster than on rows.
         """
         xp = self.xp
         out[...] = 0
@@ -33,7 +33,7 @@ class SequenceOps(ActivationOps):
         return self.xp.not_equal(tokens, token, out=out)
 
     def last_not_zero(self, tokens: Array, out: Array) -> Array:
-        """out[n] = the last t with tokens[n, t] != 0, or T - 1 where there is none; tokens (N, T)."""
+        """out[n] = the last t with tokens[n, t] != 0, or T - 1 if there is none; tokens (N, T)."""
         from_the_end = (tokens != 0)[:, ::-1]
         out[...] = from_the_end.argmax(axis=1)
         return self.xp.subtract(tokens.shape[1] - 1, out, out=out)
@@ -54,7 +54,7 @@ class SequenceOps(ActivationOps):
         return self.xp.sum(x, axis=1, out=out)
 
     def gru_step(self, a: Array, u: Array, h: Array, gates: Array, out: Array) -> Array:
-        """One step of a GRU, from a = x W + b and u = h U + c (N, 3 O), in thirds for r, z and n:
+        """One time step of a GRU from a = x W + b and u = h U + c (N, 3 O), split in thirds for r, z and n:
 
         r = sigmoid(a_r + u_r)   z = sigmoid(a_z + u_z)   n = tanh(a_n + r u_n)   out = (1 - z) n + z h
 
@@ -87,7 +87,7 @@ class SequenceOps(ActivationOps):
         du: Array,
         out: Array,
     ) -> Array:
-        """From dy = dLoss/d(the new state): dLoss/da, dLoss/du and, in `out`, what reaches h beside u: dy z.
+        """From dy = dLoss/d(new state): dLoss/da, dLoss/du and, in `out`, the part of dLoss/dh not through u: dy z.
 
         dz = dy (h - n)      da_z = du_z = dz z (1 - z)
         dn = dy (1 - z)      da_n = dn (1 - n²)          du_n = da_n r

@@ -1,8 +1,7 @@
-"""Thread state: what an object remembers from one call to the next, for each thread that calls it by itself.
+"""Thread state: what an object keeps between calls, separately for each thread.
 
-A layer writes its result to a buffer that its next call uses again, where two threads that call one layer must not
-meet. So it has a ThreadState, in which each thread finds what it has left there itself, and nothing else. It goes with
-its object, or with its thread.
+A layer writes its result to a buffer that its next call reuses, which two threads must not share. So it has a
+ThreadState, in which each thread sees only its own values. They are freed with the object or with the thread.
 """
 
 from __future__ import annotations
@@ -13,16 +12,16 @@ from typing import Any
 
 
 class ThreadState(threading.local):
-    """buffers: memory by name, used again at each call; and the value of every ThreadLocal."""
+    """buffers: memory by name, reused at each call; also holds the value of every ThreadLocal."""
 
-    recording: Any = None  # of the work that this thread is at
+    recording: Any = None  # of the thread's current work
 
-    def __init__(self) -> None:  # once in every thread
+    def __init__(self) -> None:  # called once per thread
         self.buffers: dict[Any, Any] = {}
 
 
 class ThreadLocal:
-    """An attribute of something Buffered: used like any other, and each thread has its own; None at first.
+    """An attribute of a Buffered object with a separate value in each thread, initially None.
 
     >>> class Embedding(nanoae.Layer):
     ...     ids = nanoae.backend.ThreadLocal()
@@ -41,7 +40,7 @@ class ThreadLocal:
 
 
 class Buffered:
-    """The base of objects with a ThreadState. A copy, or what was pickled, comes without it, as before it was built."""
+    """Base of objects with a ThreadState. Copies and pickles do not include it, as before `build`."""
 
     thread: ThreadState
     buffers = ThreadLocal()
@@ -51,13 +50,13 @@ class Buffered:
 
 
 class Reused(Buffered):
-    """The base of layers and losses: their results lie in memory that the next call uses again."""
+    """Base of layers and losses: their results are in memory that the next call reuses."""
 
     ops: Any
     dtype: Any
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype: Any = None) -> Any:
-        """Memory of this shape, the same at each call; a smaller batch gets its leading rows."""
+        """Return memory of this shape, the same at each call; a smaller batch gets its leading rows."""
         buffers = self.thread.buffers
         kept = buffers.get(name)
         if kept is None or len(kept) < shape[0] or kept.shape[1:] != shape[1:]:
@@ -65,5 +64,5 @@ class Reused(Buffered):
         return kept if len(kept) == shape[0] else kept[: shape[0]]
 
     def memory(self, name: str, shape: tuple[int, ...], dtype: Any = None) -> Any:
-        """The same where other axes than the first may be shorter at the next call: contiguous all the same."""
+        """As `buffer`, but contiguous even if other axes than the first are shorter in a later call."""
         return self.buffer(name, (math.prod(shape),), dtype).reshape(shape)
