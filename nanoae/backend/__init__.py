@@ -114,9 +114,7 @@ def _cupy_ops(**options) -> Ops:
         ) from error
     try:
         count = cupy.cuda.runtime.getDeviceCount()
-    except (
-        Exception
-    ) as error:  # CuPy has no specific class for "driver missing", "too old" and "no device"
+    except Exception as error:  # CuPy has no class for "driver missing", "too old" and "no device"
         raise BackendError(
             f"backend 'cupy': CuPy finds no usable GPU ({error}). Use backend=\"numpy\"."
         ) from error
