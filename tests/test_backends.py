@@ -38,7 +38,7 @@ PRIMITIVES = {
 FILLS_NOTHING = {  # primitives with neither `out=` nor `_inplace`: they hand out memory, look, or give a 0-d array
     "empty", "zeros", "ones", "zeros_row", "scratch", "memory", "to_device", "to_numpy", "check_device", "synchronize",
     "peek", "describe", "generator", "permutation", "dataset", "repeated", "record", "training_stream", "threads_for",
-    "identity", "call", "generator_state", "set_generator_state", "start_sum",
+    "identity", "call", "generator_state", "set_generator_state", "start_sum", "shared_memory",
     "check_numbers", "next_batch", "share_of", "sum", "sum_squares", "sum_products",
 }  # fmt: skip
 
