@@ -650,7 +650,8 @@ def test_a_model_reads_images_of_other_sizes_as_those_it_learned(tmp_path, monke
     for other in (["new", "--resize", "6x4"], ["turned.npy"]):
         assert main(["evaluate", "run", "--data", *other]) == 2
         assert (
-            "expected images of [4, 6], as in the training, got [6, 4]" in capsys.readouterr().err
+            "expected images of [4, 6] pixels, as in training, got [6, 4]"
+            in capsys.readouterr().err
         )
     for command in (train, ["encode", *use, "--out", "codes.npy"]):
         for size in ("0x3", "3", "axb", "-3x4"):

@@ -604,7 +604,7 @@ def test_nor_does_the_full_disk_of_a_log(monkeypatch, tables):
         (lambda: FITS[nanoae.StackedClassifier](class_weight="balance"), "Did you mean 'balanced'"),
         (
             lambda: nanoae.TimeDistributed([nanoae.Linear(3)]),
-            "expected a layer like Linear.8.* Wrap each layer",
+            "expected a layer without noise.* Wrap each layer",
         ),
     ],
 )

@@ -173,6 +173,6 @@ def test_the_command_says_so(tmp_path, monkeypatch, capsys):
     np.savez("far.npz", x_train=FAR, x_test=FAR)
     assert main(["evaluate", "model.npz", "--data", "far.npz"]) == 1
     assert (
-        "nanoae: error: far.npz: expected rows whose loss is finite, got nan"
+        "nanoae: error: far.npz: expected rows with a finite loss, got nan"
         in capsys.readouterr().err
     )
