@@ -177,6 +177,7 @@ REFUSED = {
     ),
     "hours, minutes": ([f"{i}h 30m" for i in range(9)], "got all .* other signs in them"),
     "mixed fractions": ([f"{i} 1/2" for i in range(9)], "got all .* other signs in them"),
+    "places": ([f"{i}.5, -{i}.25" for i in range(9)], "got all .* other signs in them"),
     "complex": ([f"({i}.5-2e3j)" for i in range(9)], "got all .* other signs in them"),
     "binary": ([f"{i + 2:#b}" for i in range(9)], "got all .* other signs in them, such as '0b10'"),
     "lists": ([f"[{i}, 2.5]" for i in range(9)], "got all .* other signs in them"),

@@ -51,6 +51,7 @@ COMPOSED = re.compile(
     rf"|[-+]?(?:\d[\d.,]* ?{LESSER} ?)+\d[\d.,:]*(?: ?{LESSER}[NSEW]?)?"
     rf"|[-+]?P(?=.)(?:\d+[YMWD])*(?:T(?:[\d.,]+[HMS])+)?"
     rf"|[-+]?(?:\d+ )?\d+ ?[/\u2044] ?\d+|\d*[¼-¾⅐-⅞]|\[{LISTED}\]|\({LISTED}\)"
+    r"|[-+]?\d+\.\d+(?:[,;] ?[-+]?\d+\.\d+)+"
 )
 BRACKETS = re.compile(r"(\D*)\((.*)\)(\D*)")
 SHARES = {None: 0, "%": -2, "‰": -3}  # powers of ten

@@ -10,7 +10,8 @@ from contextlib import suppress
 from nanoae.data.missing import is_gap
 from nanoae.data.number import number
 
-MARKS = "\t;|, "  # by priority: a comma may also be a decimal comma, a blank may separate words
+# by priority: a comma may also be a decimal comma, a blank may separate words
+MARKS = "\t;|,^~¦\1 "
 NONE = "\x1f"  # stands for no separator
 BLANKS = re.compile(r'("(?:[^"]|"")*")|[ \t]+')
 LOOK = 20  # rows and columns checked
@@ -51,7 +52,7 @@ def separator_of(lines: list[str]) -> str | None:
     if numbers and any(equally_split(lines[1:], mark) for mark in ", "):
         return None
     plain = re.sub(r'"[^"]*"', "", first)
-    within = [mark for mark in MARKS[:-1] if mark in plain]
+    within = [mark for mark in MARKS[:4] if mark in plain]  # the usual ones
     return next(iter(within + below_title(lines[1:])), NONE)
 
 
