@@ -287,3 +287,59 @@ def test_rows_are_held_out_only_where_that_is_left_open():
         assert ("val_loss" in model.fit(LEARNED[:60]).history_) == watched
     model = nanoae.Autoencoder(2, (4,), callbacks=stop, patience=None).fit(LEARNED[:60])
     assert "val_loss" in model.history_ and model.best_epoch_ is None
+
+
+def faint(images):
+    return (0.05 * images).astype(np.float32)
+
+
+NOISE = np.random.default_rng(0).normal(size=(60, 3, 8, 8)) / 5
+TWO_GREYS = np.where(NOISE > 0, 1.0, -1.0)
+
+
+@pytest.mark.parametrize(
+    ("images", "said", "scaling", "end", "inside", "decay"),
+    [
+        (TWO_GREYS, {}, "none", "Tanh()", "leaky_relu", 3e-4),
+        (faint(TWO_GREYS), {}, "standard", "Identity()", "leaky_relu", 3e-4),
+        ((TWO_GREYS + 1) / 4, {}, "standard", "Identity()", "leaky_relu", 3e-4),
+        (NOISE.clip(-1, 1), {}, "standard", "Identity()", "elu", 3e-3),
+        (faint(NOISE), {"weight_decay": 1e-5}, "standard", "Identity()", "elu", 1e-5),
+        (faint(NOISE), {"activation": "leaky_relu"}, "standard", "Identity()", "leaky_relu", 3e-4),
+        (faint(NOISE), {"output_activation": "tanh"}, "none", "Tanh()", "leaky_relu", 3e-4),
+        (faint(NOISE), {"scaling": "none"}, "none", "Tanh()", "leaky_relu", 3e-4),
+        (faint(NOISE), {"epochs": 1}, "none", "Tanh()", "leaky_relu", 1e-5),
+    ],
+)
+def test_images_of_low_contrast_are_standardised(
+    images, said, scaling, end, inside, decay, tmp_path
+):
+    found = []
+
+    def stop(trainer, row):
+        found.append(trainer.optimizer.weight_decay)
+        return True
+
+    model = nanoae.ConvAutoencoder(2, hidden=(4, 4, 4), random_state=0, callbacks=[stop], **said)
+    last = model.fit(images).network_.layers[-1]
+    assert (model.scaling_, repr(last), model.hidden_activation, found) == (
+        scaling,
+        end,
+        inside,
+        [decay],
+    )
+    assert model.scaler_.center_.shape == (1,) if scaling == "standard" else True
+    model.set_params(callbacks=()).save(tmp_path / "model.npz")
+    again = nanoae.load(tmp_path / "model.npz")
+    np.testing.assert_array_equal(again.reconstruct(images), model.reconstruct(images))
+    assert again.get_params() == model.get_params()
+    again.set_params(warm_start=True).fit(images, epochs=1)
+    assert repr(again.network_.layers[-1]) == end and again.hidden_activation == inside
+
+
+def test_low_contrast_does_not_make_default_convolutions_worse_than_pca():
+    images = faint(2 * LEARNED[:600].reshape(-1, 1, 8, 8) - 1)
+    rows = images.reshape(600, -1)
+    pca = nanoae.PCA(8).fit(rows[:500]).reconstruction_error(rows[500:]).mean()
+    model = nanoae.ConvAutoencoder(8, random_state=0).fit(images[:500])
+    assert model.reconstruction_error(images[500:]).mean() < 0.9 * pca

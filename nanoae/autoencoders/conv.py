@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY
+from dataclasses import KW_ONLY, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +13,7 @@ from nanoae.autoencoders.examples import Examples
 from nanoae.autoencoders.kinds import Auto, Maybe, Number, Widths
 from nanoae.autoencoders.mirrored import ACTIVATION
 from nanoae.autoencoders.parameters import estimator, parameter
-from nanoae.autoencoders.plan import AUTO, Plan
+from nanoae.autoencoders.plan import AUTO, Plan, like_noise, low_contrast
 from nanoae.autoencoders.saved import Fact
 from nanoae.backend import Shape
 from nanoae.engine.activations import activation
@@ -35,11 +35,10 @@ CHANNELS = (1, 3, 4)
 # trainings the rate is warmed up over CLIMB steps.
 SHALLOW = 2
 CLIMB = 300
-PLAN = Plan(steps=(500, 8000), usual_batch=100)
-PLAN_OF_LARGE = Plan(steps=(500, 2000), usual_batch=100)
-LONG_TRAININGS = 3e-4  # weight decay with epochs="auto"
-# The values of "auto" in the presets
-PUBLISHED = {"code_activation": "tanh", "weight_decay": 1e-5}
+PLAN = Plan((500, 8000), usual_batch=100, activations=("leaky_relu", "leaky_relu"))
+PLAN_OF_LARGE = replace(PLAN, steps=(500, 2000))
+# Weight decay: in the presets, with epochs="auto", and with the elu that follows from the images
+PUBLISHED, LONG, OF_NOISE = 1e-5, 3e-4, 3e-3
 
 
 def shrunk(size: Shape, stride: int) -> Shape:
@@ -82,13 +81,24 @@ class ConvAutoencoder(Autoencoder):
 
     _: KW_ONLY
     hidden: Any = (16, 32, 64)
-    activation: str = "leaky_relu"
+    activation: str = parameter(
+        AUTO,
+        Auto(ACTIVATION),
+        "of the hidden layers; auto: leaky_relu, but elu for images of low contrast whose pixels are distributed "
+        "normally, as random fields",
+    )
     code_activation: Any = parameter(
         AUTO,
         Auto(ACTIVATION),
         'of the code; auto: tanh, but none with epochs="auto" for images larger than 32 pixels',
     )
-    output_activation: str = "tanh"
+    output_activation: str = parameter(
+        AUTO,
+        Auto(ACTIVATION),
+        'of the reconstruction; auto: tanh, but identity where epochs="auto" and scaling="auto" and the contrast is '
+        "low, a standard deviation below 0.4, as in [0, 1]: such images are standardised, all channels by one mean and "
+        "one deviation",
+    )
     image_shape: Any = parameter(
         None, Maybe(Widths(2)), "image shape of flat rows: (C, H, W), (H, W, C) or (H, W)"
     )
@@ -96,7 +106,8 @@ class ConvAutoencoder(Autoencoder):
     weight_decay: Any = parameter(
         AUTO,
         Auto(Number()),
-        'L2 penalty on the weights; auto: 1e-5, or with epochs="auto" 3e-4, since small sets overfit without it',
+        'L2 penalty on the weights; auto: 1e-5, or with epochs="auto" 3e-4, since small sets overfit without it, and '
+        "3e-3 where elu is chosen for the images",
     )
     # True if the layers are those for long trainings on images of more than LARGE pixels
     _large = False
@@ -109,21 +120,13 @@ class ConvAutoencoder(Autoencoder):
     def _plan(self) -> Plan:  # type: ignore[override]
         return PLAN_OF_LARGE if self._large else PLAN
 
-    def settle(self) -> None:
-        super().settle()
-        self._settle_auto(**PUBLISHED)
-
-    def _settle_auto(self, **found: Any) -> None:
-        """What "auto" stands for in these parameters, as far as they are left to it."""
-        self._settle(
-            **{name: value for name, value in found.items() if getattr(self, name) == AUTO}
-        )
-
     def takes_images(self) -> bool:
         return True
 
     def channels(self, shape: Shape) -> int:
-        return self.layout(shape)[0]
+        left_open = self._left_open.get("output_activation") == AUTO
+        one_scale = left_open and self.as_built.output_activation == "identity"
+        return 1 if one_scale else self.layout(shape)[0]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -204,8 +207,19 @@ class ConvAutoencoder(Autoencoder):
         side = max((self._image(shape) or shape)[1:], default=0)
         if state is None and not self.goes_on:
             self._large = self.as_built.epochs == AUTO and side > LARGE
-        if self._large and side > 2 * LARGE:  # a tanh saturates at once
-            self._settle_auto(code_activation="identity")
+        built = self.as_built
+        planned = built.epochs == AUTO and not (self.encoder or self.decoder)
+        decay = PUBLISHED
+        if planned and not self._compact(shape):
+            elu = self._left_open.get("activation") == AUTO and built.activation == "elu"
+            decay = OF_NOISE if elu else LONG
+        # A tanh at the code of such images saturates at once.
+        vast = self._large and side > 2 * LARGE
+        self._settle_auto(
+            weight_decay=decay,
+            code_activation="identity" if vast else "tanh",
+            output_activation="tanh",
+        )
         super()._build(shape, state)
 
     def _channels_first(self, X: np.ndarray) -> np.ndarray:
@@ -231,12 +245,15 @@ class ConvAutoencoder(Autoencoder):
         images = np.moveaxis(X, 1, -1)
         return images.reshape(-1, *self.input_shape_)
 
-    def _settle_plan(self, rows: int, watched: bool) -> None:
-        super()._settle_plan(rows, watched)
-        own_layers = self.encoder or self.decoder
-        if self._rate_falls and not own_layers:
-            decay = 0.0 if self._compact(self.input_shape_) else LONG_TRAININGS
-            self._settle_auto(weight_decay=decay)
+    def _suited(self, X: np.ndarray) -> dict[str, str]:
+        built = self.as_built
+        left_open = built.epochs == built.scaling == built.output_activation == AUTO
+        if not left_open or self.encoder or self.decoder or not low_contrast(X):
+            return {}
+        found = {"scaling": "standard", "output_activation": "identity"}
+        if built.activation == AUTO and like_noise(X):
+            found["activation"] = "elu"
+        return found
 
     def _train(self, examples: Examples, watched: Examples | None) -> None:
         rate = self.as_built.learning_rate

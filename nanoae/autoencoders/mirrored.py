@@ -106,11 +106,20 @@ class Mirrored(Tabular):
         return self._with_parts(encoder), decoder
 
     def settle(self) -> None:
-        """Settle the parameters; a warm start also keeps the network's activation."""
-        activation = self.hidden_activation if self.goes_on else AUTO
+        """Settle the parameters; a warm start also keeps the network's activations."""
+        before = self._activations() if self.goes_on else {}
         super().settle()
-        if self.goes_on and self.as_built.activation == AUTO:
-            self._settle(activation=activation)
+        self._settle_auto(**before)
+
+    def _settle_auto(self, **found: Any) -> None:
+        """Set those of these parameters that are "auto"."""
+        built = self.as_built
+        self._settle(**{name: found[name] for name in found if getattr(built, name) == AUTO})
+
+    def _activations(self) -> dict[str, Any]:
+        """Return the activations of the network that may be "auto" as parameters."""
+        output = self.as_built.output_activation
+        return {"activation": self.hidden_activation, "output_activation": output}
 
     @property
     def hidden_activation(self) -> Any:
@@ -132,7 +141,9 @@ class Mirrored(Tabular):
 
     def _output_layers(self) -> list[Layer]:
         """[output activation], or [] if the loss takes logits."""
-        return [] if self._logits else [activation(self.output_activation, "output_activation")]
+        if self._logits:
+            return []
+        return [activation(self.as_built.output_activation, "output_activation")]
 
     def _new_decoder(self, encoder: list[Layer], input_shape: Shape) -> list[Layer]:
         """The mirror image: code -> x."""
@@ -181,10 +192,12 @@ class Mirrored(Tabular):
                 f"{name}: expected a loss of reconstructions (mse, bce, l1, huber), got {self.loss!r}."
             )
         super().check_parameters()
-        if self._logits and not isinstance(activation(self.output_activation), (Identity, Sigmoid)):
+        output = self.as_built.output_activation
+        known = output == AUTO or isinstance(activation(output), (Identity, Sigmoid))
+        if self._logits and not known:
             raise ValueError(
                 f'{name}: expected output_activation "sigmoid" (or "identity", which means the same here) with '
-                f"loss='bce', got {self.output_activation!r}. The sigmoid is part of that loss."
+                f"loss='bce', got {output!r}. The sigmoid is part of that loss."
             )
         if self.tied_weights and self.decoder is not None:
             raise ValueError(f"{name}: expected tied_weights or decoder=[...], got both.")
@@ -235,9 +248,11 @@ class Mirrored(Tabular):
 
     def to_file(self) -> Packed:
         facts, arrays = super().to_file()
-        return {**facts, "activation": to_config(self.hidden_activation)}, arrays
+        activations = {name: to_config(kind) for name, kind in self._activations().items()}
+        return {**facts, **activations}, arrays
 
     def _settings_from_file(self, header: dict[str, Any], arrays: Any) -> None:
         super()._settings_from_file(header, arrays)
-        if self.as_built.activation == AUTO and "activation" in header:
-            self._settle(activation=arrays.from_config(header["activation"], str))
+        for name in self._activations():
+            if getattr(self.as_built, name) == AUTO and name in header:
+                self._settle(**{name: arrays.from_config(header[name], str)})

@@ -33,6 +33,9 @@ AUTO = "auto"
 TAIL_ROWS = 1000
 TAIL_SHARE = 0.1
 LOOKED_AT = 100_000  # maximum number of rows examined
+LOW_CONTRAST = 0.4  # standard deviation of pixels in [-1, 1]; that of digits in [0, 1] is 0.38
+NEAR_NORMAL = 0.3  # mean absolute excess kurtosis
+MOST_PIXELS = 16_000_000  # maximum number examined
 FULL = 0.5  # data in [-1, 1] need no scaling if max |x| is at least this
 
 
@@ -46,6 +49,7 @@ class Plan:
     least_epochs   minimum number of epochs, even beyond the maximum of steps
     watchable      minimum number of rows for holding out the fraction `held_out` for validation
     usual_batch    batch size if the user sets epochs
+    activations    of the hidden layers if the user sets epochs, and otherwise
     """
 
     steps: tuple[int, int] = (1000, 20_000)
@@ -55,6 +59,7 @@ class Plan:
     watchable: int = 50
     held_out: float = 0.1
     usual_batch: int = 256
+    activations: tuple[str, str] = ("relu", "elu")
 
     def batch_size(self, rows: int) -> int:
         low, high = self.batch
@@ -71,7 +76,7 @@ class Plan:
         """Return the activation of the hidden layers for the estimator `built`."""
         if built.activation != AUTO:
             return built.activation
-        return "elu" if built.epochs == AUTO else "relu"
+        return self.activations[built.epochs == AUTO]
 
     def settings(self, built: Any, rows: int, watched: bool) -> dict[str, Any]:
         """Return the values of the "auto" settings of estimator `built`; `watched`: the user gave validation data."""
@@ -132,6 +137,30 @@ def fills_unit(X: np.ndarray) -> bool:
     """Return True if X (N, ...) lies in [-1, 1] and max |X| is not much smaller than 1, as with pixels."""
     largest = np.fmax.reduce(np.abs(extremes(X)), axis=None)
     return bool(np.isnan(largest) or FULL <= largest <= 1)
+
+
+def low_contrast(X: np.ndarray) -> bool:
+    """Return whether the pixels of images X (N, ...) lie in [-1, 1] and use a small part of it."""
+    largest = np.fmax.reduce(np.abs(extremes(X)), axis=None)
+    return bool(largest <= 1 and np.std(some_images(X)) < LOW_CONTRAST)
+
+
+def like_noise(X: np.ndarray) -> bool:
+    """Return whether the pixels of images X (N, ...) have nearly the kurtosis of a normal distribution, as in Gaussian
+    random fields, which PCA models perfectly."""
+    rows = some_images(X)
+    center, spread = moments(rows)
+    kurtosis = (((rows - center) / np.where(spread > 0, spread, 1)) ** 4).mean(axis=0)
+    # sqrt(24 / N): standard deviation of the sample kurtosis of a normal distribution
+    return bool(np.abs(kurtosis - 3).mean() < NEAR_NORMAL + math.sqrt(24 / len(rows)))
+
+
+def some_images(X: np.ndarray) -> np.ndarray:
+    """Return up to 1000 of images X (N, ...) as rows in float64; NaN become pixel means."""
+    most = max(50, min(1000, MOST_PIXELS // math.prod(X.shape[1:])))
+    rows = sample(X[:: -(-len(X) // most)]).astype(np.float64)
+    rows = rows.reshape(len(rows), -1)
+    return np.where(np.isnan(rows), known_means(rows), rows)
 
 
 def looked_at(X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -52,12 +52,15 @@ class Tabular(WarmStart, Generative):
     def _learn_schema(self, X: Any, sample_weight: Any = None) -> np.ndarray:
         """Return X, checked, after learning its columns and settling the hidden layers for them."""
         self.check_parameters()
-        built = self.as_built
         afresh = not self.goes_on
         self._learn_table(X, sample_weight)
         checked = self._check_X(X, afresh, sample_weight)
-        self._settle(**hidden_layers(built, checked))
+        self._settle(**self._suited(checked))
         return checked
+
+    def _suited(self, X: np.ndarray) -> dict[str, str]:
+        """Return the values of the "auto" settings of the layers for the training rows X (N, ...)."""
+        return hidden_layers(self.as_built, X)
 
     def _learn_table(self, X: Any, sample_weight: Any = None) -> None:
         """Learn table_encoder_ from the rows of X with positive weight, if X has text."""
