@@ -405,3 +405,29 @@ def test_a_stopped_command_goes_on_from_its_checkpoints(tmp_path, monkeypatch, c
     assert Path("again.csv").read_bytes() == Path("whole.csv").read_bytes()
     assert not Path("kept/checkpoints").exists()
     assert len(steps) < 2.5 * whole  # it had not begun anew
+
+
+def test_folders_of_images_are_learned_and_judged_at_the_size_of_the_training(
+    tmp_path, monkeypatch, capsys
+):
+    image = pytest.importorskip("PIL.Image")
+    monkeypatch.chdir(tmp_path)
+    pixels = (nanoae.load_data("digits").x_train[:130] * 15).astype(np.uint8)
+    pixels[128] = 255 - pixels[128]
+    for i, one in enumerate(pixels):
+        folder = Path("good" if i < 120 else "new")
+        folder.mkdir(exist_ok=True)
+        image.fromarray(one).resize((8 + i % 3, 9)).save(folder / f"{i}.png")
+    learn = ["detect", "--train", "good", "--save", "d.npz"]
+    assert main(learn) == 2 and "--resize HxW" in capsys.readouterr().err
+    assert main([*learn, "--resize", "6x8"]) == 0
+    assert "120 images of 6 x 8" in capsys.readouterr().out
+    judge = ["detect", "--model", "d.npz", "--score", "new", "--out", "s.csv"]
+    assert main(judge) == 0
+    rows = read("s.csv")
+    assert [row["file"] for row in rows] == [f"{i}.png" for i in range(120, 130)]
+    assert max(rows, key=lambda row: float(row["score"]))["file"] == "128.png"
+    assert main([*judge, "--resize", "8x6"]) == 2
+    told = capsys.readouterr().err
+    assert "expected images of [6, 8], as in the training, got [8, 6]" in told
+    assert main(["trace", "--data", "new", "--resize", "2x2", "--text"]) == 0

@@ -83,7 +83,7 @@ def test_output_to_stdout_is_the_file_alone(folder, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert (
         out.splitlines() == (tmp_path / "scores.csv").read_text().splitlines()
-        and "written to -" in err
+        and "written to stdout" in err
     )
     assert (
         main(["encode", str(folder / "run"), "--data", "digits", "--split", "test", "--out", "-"])

@@ -44,9 +44,14 @@ class Explanation(NamedTuple):
             else:
                 side = "low" if shares[j] < 0 else "high"
                 texts.append(
-                    f"{self.names[j]} {side} ({parts[j]:.0%}: {observed:.4g}, expected {expected:.4g})"
+                    f"{self.names[j]} {side} ({parts[j]:.0%}: {digits(observed)}, expected {digits(expected)})"
                 )
         return texts
+
+
+def digits(x: float) -> str:
+    """Four of them, or the whole number where these are too few."""
+    return f"{x:.0f}" if 1e4 <= abs(x) < 1e10 else f"{x:.4g}"
 
 
 def explained(

@@ -17,7 +17,7 @@ from nanoae.autoencoders.model_file import save_model
 from nanoae.cli import data as data_options
 from nanoae.cli import model as models
 from nanoae.cli import resume
-from nanoae.cli.detect_files import Chunk, are_numbers, numbers_of, tables_of
+from nanoae.cli.detect_files import Chunk, are_numbers, numbers_of, of_images, tables_of
 from nanoae.cli.options import JSON, command, declare
 from nanoae.cli.output import STDOUT, check_output_file, print_summary, write_csv, write_json
 from nanoae.spelling import counted
@@ -36,7 +36,8 @@ Text columns are treated as categories, all others as numbers. Empty cells, NA, 
 which are masked: they do not contribute to the loss or the score. The rows to score need the columns that were learned,
 in any order. Separators, decimal commas, thousands separators, %, currency signs and headers of .csv, .tsv and .txt
 files (also compressed as .gz) are detected; for an ambiguous file, the error names the option that decides. Parquet and
-Arrow files, folders of them, and .npy files contain only numbers, and need not fit in memory.
+Arrow files, folders of them, and .npy files contain only numbers, and need not fit in memory. In a folder of images,
+each image is one row.
 
 --save writes the fitted detector, including the threshold and the ignored columns, which --model loads later in place
 of --train:
@@ -72,7 +73,14 @@ def add_to(commands) -> None:
         {JSON}
     """,
     )
-    declare(files, "--ignore A,B  columns to copy, but not to learn from, such as ids", default="")
+    declare(
+        files,
+        """
+        --ignore A,B  columns to copy, but not to learn from, such as ids
+        --resize HxW  the height and width to scale the images of a folder to, as 64x48
+    """,
+        default="",
+    )
     data_options.add_limit(files)
     data_options.add_format(parser)
     declare(
@@ -99,19 +107,21 @@ def add_to(commands) -> None:
 
 def run(args: Namespace) -> int:
     check(args)
-    ignored = data_options.listed(args.ignore)
-    kept = () if args.model is None else tuple(models.reading_notes(args)["ignore"])
+    notes: dict[str, Any] = {"ignore": []}
+    if args.model:
+        notes = models.notes(args) | models.reading_notes(args)
+        args.resize = args.resize or "".join(notes["resize"])
     for path in filter(None, (args.save, args.out)):
         check_output_file(path)
     prepare = numbers_of if are_numbers(args.train, args.score) else tables_of
-    detector, about, ignored, parts = prepare(args, ignored, kept, new_detector(args))
+    detector, about, notes, parts = prepare(args, notes, new_detector(args))
     summary = [f"train   {args.train}: {about}" if args.train else f"model   {args.model}, {about}"]
     facts: dict[str, Any] = {
         "model": str(args.model or args.save or "") or None,
         "threshold": detector.threshold_,
     }
     if args.save:
-        save_model(detector, args.save, {"ignore": ignored})
+        save_model(detector, args.save, notes)
         summary.append(f"model   {args.save}")
     if args.score:
         write_judged(args, detector, parts, summary, facts)
@@ -178,6 +188,8 @@ def check(args: Namespace) -> None:
         raise ValueError(
             "--json: expected --out with a file, got -: both would be written to stdout."
         )
+    if args.resize and not of_images(args.train or args.score):
+        raise ValueError(f"--resize: expected a folder of images, got {args.train or args.score}.")
     rate = args.false_discovery_rate
     if rate is not None and not (args.score and 0 < rate < 1):
         got = rate if args.score else "no --score"

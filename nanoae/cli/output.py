@@ -114,7 +114,10 @@ def check_output_file(path: Path) -> None:
 
 def print_summary(text: str, out: Path | None = None) -> None:
     """Print what was done; to stderr if `out`, the output file, is stdout."""
-    print(plain(text), file=sys.stderr if out == STDOUT else None)
+    if out == STDOUT:
+        print(plain(text).replace("written to -", "written to stdout"), file=sys.stderr)
+    else:
+        print(plain(text))
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -38,6 +38,7 @@ def add_to(commands) -> None:
         --optimizer NAME=sgd     {", ".join(OPTIMIZERS)}
         --learning-rate X        (default: 0.5 for sgd, 0.03 for others)
         --data SET               a data set, as in train, from which the first rows are taken
+        --resize HxW             the height and width to scale the images of a folder to, as 4x4
         --rows N=4               number of rows in the batch
         --epochs N=200           steps of training for the loss curve
         --dtype NAME=float64     float32 or float64
@@ -71,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         rate = 0.5 if args.optimizer == "sgd" else 0.03
     trace = Trace(
         layers(args.sizes, args.activation),
-        rows(args.data, args.rows, args.sizes[0]),
+        rows(args.data, args.resize, args.rows, args.sizes[0]),
         loss=args.loss,
         optimizer=args.optimizer,
         learning_rate=rate,
@@ -106,9 +107,11 @@ def layers(sizes: tuple[int, ...], name: str) -> list[Layer]:
     return found
 
 
-def rows(data: str | None, n: int, width: int) -> np.ndarray:
+def rows(data: str | None, resize: str | None, n: int, width: int) -> np.ndarray:
     """The first n rows of a data set, (n, width); without one, rows of two bits, each followed by its complement."""
     if data is None:
+        if resize:
+            raise ValueError("--resize: expected --data with a folder of images, got none.")
         bits = [
             [1, 0, 1, 0],
             [1, 0, 0, 1],
@@ -117,7 +120,7 @@ def rows(data: str | None, n: int, width: int) -> np.ndarray:
         ]
         repeated = np.resize(np.array(bits, np.float64), (max(n, 0), 4))
         return repeated[:, np.arange(width) % 4]
-    x = load_data(data).flat()[0][:n]
+    x = load_data(data, resize=resize).flat()[0][:n]
     if x.shape[1] != width:
         raise ValueError(
             f"--sizes: expected {x.shape[1]}, the width of the data, at both ends, got {width}."

@@ -58,6 +58,11 @@ def read_images(folder: Path, limit: int = UNPACK_LIMIT, resize: Any = None) -> 
 # ---------------------------------------------------------------- files
 
 
+def image_paths(folder: Path) -> list[Path]:
+    """The files of a folder's images, in the order of `read_images`."""
+    return [path for part in parts(folder) if part is not None for path in labelled(part)[0]]
+
+
 def parts(folder: Path) -> tuple[Path, Path | None]:
     """Return (the folder of all images, None), or the training and test folders."""
     folders = {path.name.lower(): path for path in visible(folder) if path.is_dir()}
