@@ -300,6 +300,6 @@ def test_a_text_model_says_in_the_page_what_it_says_here(with_keywords, opened, 
     told = ["tea"] * CODES if with_keywords else None
     assert [each["output"] for each in found] == model.inverse_transform(wanted, told)
     own = "warm  tea, for 日本 and unknown!"
-    page.fill("input[placeholder='a line of your own']", own)
+    page.fill("input[placeholder='type a line']", own)
     code = model.transform([own], ["tea"] if with_keywords else None)[0]
     assert np.abs(np.array(page.evaluate("Array.from(explorer.code)")) - code).max() < 1e-3

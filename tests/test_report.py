@@ -172,15 +172,15 @@ def test_units_that_never_fire_are_counted_and_no_others(digits, fitted, tmp_pat
         ),
         (
             nanoae.Autoencoder(4, (8,), epochs=1, learning_rate=1e-6, random_state=0),
-            "It reconstructs no better than the mean",
+            "The model reconstructs no better than the mean",
         ),
         (
             nanoae.Autoencoder(4, (32,), epochs=30, random_state=0),
-            "PCA with as many numbers is bet",
+            "PCA with as many components is bet",
         ),
         (
             nanoae.VariationalAutoencoder(4, (8,), beta=100.0, epochs=3, random_state=0),
-            "The KL collapsed",
+            "The KL divergence collapsed",
         ),
     ],
 )
@@ -324,9 +324,9 @@ def frame():
         (lambda rows: rows[["b", "a", "c"]], {}, "same order as they were in fit"),
         (lambda rows: np.ma.masked_greater(rows.to_numpy(), 1), {}, "expected finite numbers"),
         (lambda rows: rows[:0], {}, "0 sample"),
-        (lambda rows: rows, {"shape": (2, 2)}, "expected shape for the 3 numbers of a row, got one for 4"),
-        (lambda rows: rows, {"columns": ["a"]}, "expected columns for the 3 numbers"),
-        (lambda rows: rows, {"limits": (1, 0)}, r"expected limits, .*, got \(1, 0\)"),
+        (lambda rows: rows, {"shape": (2, 2)}, "expected shape for rows of 3 numbers, got one for 4"),
+        (lambda rows: rows, {"columns": ["a"]}, "expected columns for rows of 3 numbers"),
+        (lambda rows: rows, {"limits": (1, 0)}, r"expected limits .*, got \(1, 0\)"),
         (lambda rows: rows, {"labels": [1, 2]}, "expected a label for each of 60 rows"),
     ],
 )  # fmt: skip
@@ -370,7 +370,7 @@ def test_a_predictor_is_judged_by_labelled_rows_beside_a_constant_answer(digits,
     y = np.ma.masked_equal(data.y_train[:300], 3)
     said, _ = content(write_report(tmp_path / "r.html", model.fit(x[:300], y), x[:300], y))
     most = np.bincount(y.compressed()).max()
-    assert said["findings"][0]["title"].startswith("It predicts no better than one answer for all")
+    assert said["findings"][0]["title"].startswith("The model predicts no better than a constant")
     assert f"{1 - most / y.count():.4g}" in said["findings"][0]["title"]
     assert said["errors"]["classes"][-1][:2] == ["no label", None]
 

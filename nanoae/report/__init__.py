@@ -1,4 +1,4 @@
-"""Reports: what an autoencoder has learned, as pictures."""
+"""Reports: figures as files, and HTML pages that show what a model has learned."""
 
 from nanoae.report.detector import write_detector_report
 from nanoae.report.figures import (

@@ -1,7 +1,7 @@
 "use strict";
-// Elements and charts: small SVG drawings that take their colours from page.css, so that they suit light, dark and paper.
+// Elements and charts: small SVG drawings with colours from page.css, for light and dark mode and for printing.
 
-/** An element; what is in it is text or other elements, never HTML. */
+/** Create an element; its children are text or other elements, never HTML. */
 function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -20,7 +20,7 @@ function svg(name, attributes = {}, ...children) {
   return made;
 }
 
-/** A number in four digits, in words a reader expects. */
+/** Format a number with four significant digits. */
 function short(x) {
   if (x === null || x === undefined || Number.isNaN(x)) return "-";
   if (Number.isInteger(x) && Math.abs(x) < 1e6) return x.toLocaleString("en");
@@ -33,12 +33,12 @@ function ticks(low, high, n = 5) {
   const raw = (high - low) / n || 1, power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw * 0.999);
   const found = [];
-  const last = Math.floor(high / step + 1e-9); // whole steps: a sum of them would miss 0
+  const last = Math.floor(high / step + 1e-9); // multiples of the step: repeated addition would miss 0
   for (let k = Math.ceil(low / step - 1e-9); k <= last; k++) found.push(Number((k * step).toPrecision(12)) || 0);
   return found;
 }
 
-/** 1, 2 and 5 times the powers of ten, or the powers alone where these are many. */
+/** 1, 2 and 5 times the powers of ten, or only the powers if there are many. */
 function logTicks(low, high) {
   const found = [];
   const factors = high / low > 1000 ? [1] : [1, 2, 5];
@@ -47,10 +47,10 @@ function logTicks(low, high) {
   return found.length > 1 ? found : ticks(low, high);
 }
 
-// Narrow windows get a narrow drawing, so that its letters stay readable.
+// Narrow windows get a narrow drawing, so that its text stays readable.
 const BOX = { width: Math.min(640, Math.max(innerWidth - 50, 300)), height: 300, left: 62, right: 14, top: 12, bottom: 44 };
 
-/** Axes with round numbers; gives the drawing, and where x and y lie in it. */
+/** Axes with round tick values; returns the drawing and its x and y scales. */
 function axes({ x: [x0, x1], y: [y0, y1], xlabel, ylabel, log = false, whole = false, label }) {
   const { width, height, left, right, top, bottom } = BOX;
   const place = log ? Math.log : (value) => value;
@@ -71,10 +71,10 @@ function axes({ x: [x0, x1], y: [y0, y1], xlabel, ylabel, log = false, whole = f
   return { drawing, X, Y };
 }
 
-/** Series by epoch, {name, values}; `kept` is the epoch whose weights the model has. */
+/** Series {name, values} by epoch; `kept` is the epoch whose weights were kept. */
 function lineChart({ series, ylabel, kept, label }) {
   const values = series.flatMap((one) => one.values).filter(Number.isFinite);
-  if (!values.length) return element("p", { class: "note" }, "No epoch had a loss that is finite.");
+  if (!values.length) return element("p", { class: "note" }, "No epoch had a finite loss.");
   const low = Math.min(...values), high = Math.max(...values), n = Math.max(...series.map((one) => one.values.length));
   const log = low > 0 && high > 20 * low, margin = (high - low) * 0.05 || Math.abs(high) * 0.05 || 1;
   const y = log ? [low * 0.9, high * 1.1] : [low - margin, high + margin];
@@ -93,11 +93,11 @@ function lineChart({ series, ylabel, kept, label }) {
     const at = kept ? one.values[kept - 1] : one.values.at(-1);
     legend.append(element("span", {}, element("i", { class: `swatch series${i}` }), `${one.name} ${short(at)}`));
   });
-  if (kept) legend.append(element("span", {}, element("i", { class: "swatch kept" }), `epoch ${kept}, the weights kept`));
+  if (kept) legend.append(element("span", {}, element("i", { class: "swatch kept" }), `epoch ${kept}, weights kept`));
   return element("figure", {}, drawing, legend);
 }
 
-/** A column for each value, from edges[i] to edges[i + 1]; `marked` ones in the colour of a warning; a line at x = line. */
+/** A column for each value, from edges[i] to edges[i + 1]; `marked` ones in a warning colour; a line at x = line. */
 function columnChart({ values, edges, marked = [], line = null, xlabel, ylabel, log = false, whole = false, label }) {
   const positive = values.filter((v) => v > 0), high = Math.max(...values) || 1;
   const low = log && positive.length ? Math.min(...positive) / 2 : 0;
@@ -115,7 +115,7 @@ function columnChart({ values, edges, marked = [], line = null, xlabel, ylabel, 
   return element("figure", {}, drawing);
 }
 
-/** A table of texts and numbers. */
+/** A table of text and numbers. */
 function plainTable({ names, rows }) {
   const cell = (value) => (typeof value === "number" ? element("td", { class: "number" }, short(value)) : element("td", {}, value));
   return element("div", { class: "scroll" }, element("table", { class: "values lines" },
@@ -123,7 +123,7 @@ function plainTable({ names, rows }) {
     element("tbody", {}, ...rows.map((row) => element("tr", {}, ...row.map(cell))))));
 }
 
-/** A table with a bar beside each number: rows of [name, value, of PCA or null, note]. */
+/** A table with a bar for each number: rows of [name, value, PCA's value or null, note]. */
 function barTable({ rows, names }) {
   const most = Math.max(...rows.flatMap((row) => [row[1], row[2] ?? 0])) || 1;
   const bar = (value, kind) => {

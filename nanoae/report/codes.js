@@ -1,10 +1,10 @@
 "use strict";
-// The codes of rows as points: two axes of one's choice, coloured by label. Pointing at one shows its row; a box drawn
-// with the mouse shows all in it.
+// Scatter plot of the codes, with selectable axes, coloured by label. Pointing at a point shows its row; drawing a box
+// shows all rows in it.
 
 class Codes {
-  /** points: {codes, plane, shares, rows, errors, labels, classes, scale}; show(i) makes an element of row i; start(i)
-   *  is called with the one that is clicked. */
+  /** points: {codes, plane, shares, rows, errors, labels, classes, scale}; show(i) returns an element for row i;
+   *  start(i) is called when row i is clicked. */
   constructor(points, show, start) {
     Object.assign(this, { points, show, start });
     const [n, K] = points.codes.shape;
@@ -14,7 +14,7 @@ class Codes {
       ["error of the row", (i) => points.errors[i]],
     ];
     this.n = n;
-    this.canvas = element("canvas", { class: "points", tabindex: 0, role: "img", "aria-label": `the codes of ${n} rows as points: the arrow keys go from one to the next, Enter starts the explorer there` });
+    this.canvas = element("canvas", { class: "points", tabindex: 0, role: "img", "aria-label": `scatter plot of the codes of ${n} rows: the arrow keys move from point to point, Enter opens one in the explorer` });
     this.tip = element("div", { class: "tip", hidden: true });
     this.members = element("div", { class: "members" });
     const last = this.axes.length - 1;
@@ -73,7 +73,7 @@ class Codes {
     const range = (f) => {
       let low = Infinity, high = -Infinity;
       for (let i = 0; i < this.n; i++) if (Number.isFinite(f(i))) [low, high] = [Math.min(low, f(i)), Math.max(high, f(i))];
-      return high > low ? [low, high - low] : [low - 0.5, 1]; // all alike: in the middle
+      return high > low ? [low, high - low] : [low - 0.5, 1]; // all equal: in the middle
     };
     const [x0, w] = range(across), [y0, h] = range(up);
     this.at = Array.from({ length: this.n }, (_, i) => [
@@ -100,7 +100,7 @@ class Codes {
     return [event.clientX - left, event.clientY - top];
   }
 
-  /** The point nearest to a place, if one is near. */
+  /** The index of the nearest point within 14 pixels, or -1. */
   nearest([x, y]) {
     let best = -1, least = 14 ** 2;
     this.at.forEach(([a, b], i) => {
@@ -130,7 +130,7 @@ class Codes {
     this.tip.style.top = `${here[1] + 14}px`;
   }
 
-  /** The arrow keys go from point to point, from left to right; Enter starts the explorer at one. */
+  /** The arrow keys move from point to point, from left to right; Enter opens one in the explorer. */
   key(event) {
     const ways = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
     if (event.key === "Enter" && this.told >= 0) this.start?.(this.told);
@@ -167,7 +167,7 @@ class Codes {
     this.select(this.at.flatMap(([x, y], i) => (x >= box[0] && x <= box[2] && y >= box[1] && y <= box[3] ? [i] : [])));
   }
 
-  /** Show these points' rows below. */
+  /** Show the rows of these points below the plot. */
   select(chosen) {
     const counts = new Map();
     for (const i of chosen) counts.set(this.label(i), (counts.get(this.label(i)) ?? 0) + 1);

@@ -1,4 +1,4 @@
-"""The codes of rows, as a page shows them: points to look into, their values, and the ends of the sliders."""
+"""The codes of rows in a report: the scatter plot, the histogram, and the ranges of the sliders."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from nanoae.report.finding import dead_units
 from nanoae.report.page import Page
 from nanoae.report.rows import histogram, of_each_class, points
 
-DRAWN = 256  # codes of the prior that a page holds
+DRAWN = 256  # samples of the prior stored in a page
 SLIDERS = 32
-STARTS = 24  # rows that the explorer offers to start from
+STARTS = 24  # rows offered as starting points in the explorer
 
 
 class Codes:
-    """codes (N, K) of rows of `size` numbers, their errors (N,) and labels; `rows` are those that stand as points."""
+    """codes (N, K) of rows of `size` numbers, their errors (N,) and labels; `rows` are the indices drawn as points."""
 
     def __init__(
         self,
@@ -65,12 +65,12 @@ class Codes:
         known: Sequence[str],
         row_labels: Sequence[str],
     ) -> dict[str, Any]:
-        """What the explorer needs; known: the labels that the model was told, and `row_labels` those of the rows."""
+        """The data of the explorer; known: the labels of a conditional model; row_labels: the labels of the rows."""
         codes = self.values
         labels = self.labels
         low = codes.min(axis=0)
         high = codes.max(axis=0)
-        width = np.where(high > low, 0, 1)  # a unit that never changes can be moved all the same
+        width = np.where(high > low, 0, 1)  # a constant unit gets a slider, too
         by_deviation = np.argsort(-codes.std(axis=0), kind="stable")
         varied = np.sort(by_deviation[:SLIDERS])
         drawn = prior.sample(DRAWN, 0) if prior is not None else like(codes[self.rows])
@@ -93,7 +93,7 @@ class Codes:
         values = self.values[:: max(1, self.values.size // 2_000_000)]
         counts, edges = histogram(values)
         zeros = float(np.mean(values == 0))
-        note = f"Mean {values.mean():.4g}, standard deviation {values.std():.4g}; {zeros:.1%} of them are exactly 0."
+        note = f"Mean {values.mean():.4g}, standard deviation {values.std():.4g}; {zeros:.1%} are exactly 0."
         return {
             "values": (counts / values.size).tolist(),
             "edges": edges.tolist(),
@@ -102,10 +102,10 @@ class Codes:
         }
 
     def units(self) -> dict[str, Any]:
-        note = "All are in use."
+        note = "All units are active."
         if self.dead:
-            what = "are below 0.1: not used" if self.variational else "never change: dead"
-            note = f"{len(self.dead)} of {self.values.shape[1]} units {what}, drawn in red."
+            what = "unused (below 0.1)" if self.variational else "dead (constant)"
+            note = f"{len(self.dead)} of {self.values.shape[1]} units are {what}; they are drawn in red."
         return {
             "std": self.values.std(axis=0, dtype=np.float64).tolist(),
             "dead": self.dead,
@@ -114,10 +114,10 @@ class Codes:
 
 
 def like(codes: np.ndarray) -> np.ndarray:
-    """DRAWN codes (DRAWN, K) of one Gaussian with the mean and covariance of `codes`."""
+    """DRAWN samples (DRAWN, K) of a Gaussian with the mean and covariance of `codes`."""
     n = len(codes)
     mean = codes.mean(axis=0)
     centred = codes - mean
     normal = np.random.default_rng(0).standard_normal((DRAWN, n))
     weights = normal / math.sqrt(max(n - 1, 1))
-    return mean + weights @ centred  # a sum of rows with normal weights has their covariance
+    return mean + weights @ centred  # a sum of the rows with normal weights has their covariance

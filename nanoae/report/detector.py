@@ -1,4 +1,4 @@
-"""The report of an anomaly detector: how abnormal rows are, beside the threshold, and why the worst are."""
+"""The report of an anomaly detector: the scores of rows, the threshold, and why the worst rows are abnormal."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from nanoae.report.finding import Finding
 from nanoae.report.page import Page, PathT
 from nanoae.report.rows import SHOWN, by_label, histogram
 
-EXPLAINED = 300  # rows, evenly, whose shares of the score are told by column
-MANY = 3  # times the share that was asked for: so many abnormal rows want a word
+EXPLAINED = 300  # evenly spaced rows over which the columns' shares of the score are averaged
+MANY = 3  # times the requested share of abnormal rows: above it, the report says so
 
 
 def write_detector_report(
@@ -28,7 +28,7 @@ def write_detector_report(
 ) -> PathT:
     """Write the report of a fitted AnomalyDetector on X, an array, data frame or Table, to `path`, an HTML file.
 
-    labels   of the rows (N,), to tell their scores apart. See `write_report`
+    labels   of the rows (N,), to compare their scores. See `write_report`
     """
     name = type(detector).__name__
     scores = -np.asarray(detector.score_samples(X), dtype=float)
@@ -44,7 +44,7 @@ def write_detector_report(
     columns = [
         [str(column), share, None, ""] for column, share in zip(usual.names, shares, strict=True)
     ]
-    numbers = X.rows if isinstance(X, Table) else range(n)  # as they stand in its file
+    numbers = X.rows if isinstance(X, Table) else range(n)  # row numbers in its file
     table_rows = []
     for i, row in enumerate(worst):
         reasons = ", ".join(why.reasons(i))
@@ -52,7 +52,7 @@ def write_detector_report(
     page = Page()
     page.content = {
         "title": title or name,
-        "subtitle": f"{name}: {n:,} rows judged",
+        "subtitle": f"{name}: {n:,} rows scored",
         "facts": list({**(facts or {}), "detector": repr(detector)}.items()),
         "results": [
             {"name": "rows", "value": n},
@@ -61,14 +61,14 @@ def write_detector_report(
                 "value": int(abnormal.sum()),
                 "note": f"{abnormal.mean():.2%} of the rows",
             },
-            {"name": "threshold of the score", "value": detector.threshold_},
+            {"name": "score threshold", "value": detector.threshold_},
         ],
         "findings": [found._asdict() for found in findings(detector, float(abnormal.mean()))],
         "errors": {
             "title": "Where the scores come from",
             "of": "label",
             "measure": "mean anomaly score",
-            "share": "share of the score, mean",
+            "share": "mean share of the score",
             "pca": False,
             "classes": by_label(scores, None, Labels.of(labels, n)),
             "columns": sorted(columns, key=lambda row: -row[1]),
@@ -77,12 +77,12 @@ def write_detector_report(
         "more": [
             {
                 "title": "Scores",
-                "note": "How many rows have which score; the line is the threshold, and the scale is logarithmic.",
+                "note": "Number of rows by score, on a logarithmic scale; the line is the threshold.",
                 "chart": chart(scores, detector.threshold_),
             },
             {
                 "title": "The most abnormal rows",
-                "note": "p: the share of normal rows expected to score as high. Why: the columns with the largest "
+                "note": "p: the share of normal rows expected to score as high. why: the columns with the largest "
                 "shares of the score.",
                 "table": {"names": ["row", "score", "p", "why"], "rows": table_rows},
             },
@@ -94,9 +94,11 @@ def write_detector_report(
 def findings(detector: Any, share: float) -> list[Finding]:
     asked = detector.contamination
     if detector.threshold is None and share > MANY * asked:
-        text = "These rows differ from the training rows: look at the columns below, or train on these, too."
-        return [Finding(f"{share:.1%} of the rows are abnormal, for {asked:.1%} asked for.", text)]
-    return [Finding("Nothing looks wrong.", "As many rows are abnormal as expected.", fine=True)]
+        text = "These rows differ from the training rows: check the columns below, or train on such rows, too."
+        return [Finding(f"{share:.1%} of the rows are abnormal; {asked:.1%} were requested.", text)]
+    return [
+        Finding("Nothing looks wrong.", "The share of abnormal rows is as expected.", fine=True)
+    ]
 
 
 def chart(scores: np.ndarray, threshold: float) -> dict[str, Any]:
@@ -114,7 +116,7 @@ def chart(scores: np.ndarray, threshold: float) -> dict[str, Any]:
 
 
 def taken(X: Any, rows: np.ndarray) -> Any:
-    """These rows of a Table, a data frame, or an array."""
+    """Select rows of a Table, a data frame, or an array."""
     if hasattr(X, "taken"):
         return X.taken(rows)
     if hasattr(X, "iloc"):

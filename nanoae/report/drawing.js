@@ -1,7 +1,7 @@
 "use strict";
-// A digit drawn with the mouse, through the encoder and back.
+// An image drawn with the mouse, encoded and decoded by the model.
 
-/** A canvas to draw on with the mouse; the model encodes what is drawn, and decodes it. */
+/** A canvas for drawing; the model encodes the drawing and decodes it. */
 class Drawing {
   constructor(explorer, image) {
     Object.assign(this, { explorer, image });
@@ -9,7 +9,7 @@ class Drawing {
     const canvas = (text) => element("canvas", { class: "picture", role: "img", "aria-label": text });
     this.canvas = canvas("draw here");
     this.again = canvas("the reconstruction");
-    this.heat = canvas("where it differs");
+    this.heat = canvas("difference from the drawing");
     this.canvas.classList.add("paper");
     this.told = element("p", { class: "quiet", "aria-live": "polite" });
     this.canvas.addEventListener("pointerdown", (event) => {
@@ -42,7 +42,7 @@ class Drawing {
     this.encode();
   }
 
-  /** A round, soft touch of the brush: white in the middle. */
+  /** One round, soft dab of the brush: white in the middle. */
   dab([x, y]) {
     const { height, width, channels, last, low, high } = this.image, radius = Math.max(width, height) / 20;
     for (let v = 0; v < height; v++)
@@ -72,6 +72,6 @@ class Drawing {
     drawDifference(this.heat, again, this.pixels, this.image);
     const error = this.pixels.reduce((sum, value, i) => sum + (again[i] - value) ** 2, 0) / n;
     const { errors } = this.explorer.points, worse = Array.from(errors).filter((e) => e > error).length / errors.length;
-    this.told.textContent = `mean squared error ${short(error)}: ${(100 * worse).toFixed(0)} % of the test rows have a larger one`;
+    this.told.textContent = `mean squared error ${short(error)}: ${(100 * worse).toFixed(0)} % of the test rows have a larger error`;
   }
 }

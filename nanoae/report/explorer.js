@@ -1,11 +1,11 @@
 "use strict";
-// The explorer: the model's own decoder, and its encoder, at the end of sliders.
+// The explorer: sliders for the units of the code, and the model's own decoder and encoder.
 
-const MOST_SLIDERS = 32; // units with a slider each, those that vary most; the others stay where the code has them
+const MOST_SLIDERS = 32; // sliders for the units that vary most; the other units keep their values
 const WALK_SECONDS = 3;
 
 class Explorer {
-  /** content: what the page says; network: a Network; view: an ImageView, TableView or TextView. */
+  /** content: the content of the page; network: a Network; view: an ImageView, TableView or TextView. */
   constructor(content, network, view) {
     const { points, explorer } = content;
     Object.assign(this, { content, network, view, points, units: explorer.units });
@@ -23,7 +23,7 @@ class Explorer {
       element("div", { class: "stage" }, view.element, this.said, this.buttons(), this.menu()),
       this.pad.element,
       element("div", { class: "knobs" },
-        this.K > this.units.length ? element("p", { class: "quiet" }, `The ${this.units.length} of ${this.K} units that vary most; the others stay where they are.`) : "",
+        this.K > this.units.length ? element("p", { class: "quiet" }, `The ${this.units.length} of ${this.K} units that vary most; the others keep their values.`) : "",
         ...this.sliders.map(({ line }) => line)),
       this.starts());
     this.start(this.content.explorer.starts[0]);
@@ -46,10 +46,10 @@ class Explorer {
     const button = (text, act, hint) => element("button", { type: "button", onclick: act, title: hint }, text);
     const { of } = this.content.explorer;
     return element("p", { class: "buttons" },
-      button(of === "prior" ? "Sample the prior" : "Draw a code", () => {
+      button(of === "prior" ? "Sample the prior" : "Sample a code", () => {
         const { K } = this, i = this.drawn++ % this.prior.shape[0];
         this.set(this.prior.subarray(i * K, (i + 1) * K));
-      }, of === "prior" ? "a code drawn from the model's prior" : "this model has no prior: a code drawn from one Gaussian fitted on the test codes"),
+      }, of === "prior" ? "a sample from the model's prior" : "this model has no prior: a sample from a Gaussian fitted to the test codes"),
       button("Mean code", () => this.set(this.home), "every unit at its mean"));
   }
 
@@ -62,7 +62,7 @@ class Explorer {
     return element("p", { class: "controls" }, element("label", {}, "label ", this.labelMenu));
   }
 
-  /** A keyword is typed; the known ones are offered. */
+  /** A text input for the keyword, with the known keywords as suggestions. */
   keywords(labels) {
     const input = element("input", { type: "text", list: "keywords", value: labels[0], "aria-label": "keyword" });
     input.addEventListener("input", () => {
@@ -75,26 +75,26 @@ class Explorer {
     return element("p", { class: "controls" }, element("label", {}, "keyword ", input), known);
   }
 
-  /** Decode under another label. */
+  /** Decode with another label. */
   under(label) {
     this.label = label;
     this.update();
   }
 
-  /** Rows to start from, and the walk between two of them. */
+  /** Rows to start from, and the interpolation between two of them. */
   starts() {
     const some = this.content.explorer.starts;
     this.ends = [some[0], some[Math.min(1, some.length - 1)]];
     this.slots = [element("div", { class: "slot" }), element("div", { class: "slot" })];
-    this.t = element("input", { type: "range", min: 0, max: 1, step: "any", value: 0, "aria-label": "the way from one to the other" });
+    this.t = element("input", { type: "range", min: 0, max: 1, step: "any", value: 0, "aria-label": "position between the two rows" });
     this.t.addEventListener("input", () => this.walk(Number(this.t.value)));
     this.filling = 1;
     this.fill();
-    const play = element("button", { type: "button", onclick: () => this.play() }, "Walk");
+    const play = element("button", { type: "button", onclick: () => this.play() }, "Play");
     return element("div", { class: "ways" },
-      element("h3", {}, "Start from a row, and walk to another"),
+      element("h3", {}, "Start from a row, and interpolate to another"),
       element("div", { class: "strip starts" }, ...some.map((i) => element("button", { type: "button", class: "card", onclick: () => this.start(i) }, this.view.card(this.points, i)))),
-      element("p", { class: "quiet" }, "A row that is clicked is where the code starts; the one before it is the other end of the walk."),
+      element("p", { class: "quiet" }, "Click a row to set the code to it. The slider interpolates between the last two rows that you clicked."),
       element("div", { class: "walk" }, this.slots[0], this.t, this.slots[1], play));
   }
 
@@ -134,14 +134,14 @@ class Explorer {
     requestAnimationFrame(step);
   }
 
-  /** Go to a code; `row` is the point that it came from, if it did. */
+  /** Set the code; `row` is the row that it belongs to, if any. */
   set(code, row = null) {
     this.code = Float64Array.from(code);
     this.row = row;
     this.update();
   }
 
-  /** Decode, and show. */
+  /** Decode the code and show the result. */
   update() {
     this.output = this.view.decode(this.network, this.code, this.label);
     for (const { unit, input, number } of this.sliders) {
@@ -149,12 +149,12 @@ class Explorer {
       number.textContent = this.code[unit].toFixed(2).replace("-0.00", "0.00");
     }
     this.pad.draw();
-    this.said.textContent = this.row === null ? "" : `row ${this.points.rows[this.row]}, reconstructed`;
+    this.said.textContent = this.row === null ? "" : `reconstruction of row ${this.points.rows[this.row]}`;
     this.view.show(this.output, this.row === null ? null : this.points, this.row);
   }
 }
 
-/** A square whose two directions are two units of the code. */
+/** A square pad that controls two units of the code. */
 class Pad {
   constructor(explorer) {
     this.explorer = explorer;

@@ -1,7 +1,7 @@
-"""Figures as files: arrays in, one PNG file out, its path returned. What they show is drawn by `nanoae.plot`.
+"""Figures as files: each function draws arrays with `nanoae.plot`, writes one PNG file and returns its path.
 
-Every function draws on a figure of its own: no pyplot, no global setting changed, no randomness, so the same arrays
-give the same file. The file is complete or absent.
+Every function uses a new figure, without pyplot, global settings or randomness, so the same arrays give the same file.
+Files are written atomically.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ PAGE: Any = {"dpi": DPI, "facecolor": "white"}
 
 
 def in_file(draw: Callable[..., Any], **defaults: Any) -> Callable[..., Any]:
-    """A function of `nanoae.plot` as one that writes a PNG file: the path first, then what `draw` takes, by place or by
-    name; the path."""
+    """Turn a function of `nanoae.plot` into one that writes a PNG file and returns its path. It takes the path, then
+    the arguments of `draw`, positional or by name."""
     takes = inspect.signature(draw).parameters.values()
     place = inspect.Parameter.POSITIONAL_OR_KEYWORD
     parameters = [inspect.Parameter("path", place)]
@@ -53,7 +53,7 @@ def in_file(draw: Callable[..., Any], **defaults: Any) -> Callable[..., Any]:
 
 image_rows = in_file(plot.reconstructions)
 image_grid = in_file(plot.images, title="Images")
-weight_images = in_file(plot.filters, title="Weights, a unit each")
+weight_images = in_file(plot.filters, title="Weights by unit")
 roc_curves = in_file(plot.roc)
 loss_curves = in_file(plot.loss)
 code_histogram = in_file(plot.histogram)
@@ -67,7 +67,7 @@ def error_maps(
     shape: Shape | None = None,
     n: int = 10,
 ) -> PathT:
-    """`plot.explanation` of images as a file: the first n grey images over what makes them abnormal."""
+    """`plot.explanation` of images as a file: the first n images, in grey, over what makes them abnormal."""
     return explained(path, shares, n=n, images=images, shape=shape)
 
 
@@ -92,7 +92,7 @@ def code_scatter(
     name: str = "code",
     title: str = "Codes",
 ) -> PathT:
-    """`plot.codes` as a file: codes (N, K), coloured by labels (N,); of three numbers from six sides."""
+    """`plot.codes` as a file: codes (N, K), coloured by labels (N,); three-dimensional codes from six viewpoints."""
     values = two_dimensional("code_scatter", codes)
     if values.shape[1] == 3:
         return six_sides(path, values, labels, title)
@@ -105,9 +105,9 @@ def panels(
     colour: ArrayLike | None = None,
     label: str = "",
 ) -> PathT:
-    """Titled scatters of (N, 2) side by side; row i has the colour of colour[i] (N,) in each: one set, several maps.
+    """Titled scatter plots of arrays (N, 2) side by side, of the same rows; row i has the colour colour[i] in each.
 
-    label   what the colours are
+    label   what the colours mean
     """
     points = {
         title: two_dimensional(f"panels: {title!r}", array) for title, array in panels.items()
@@ -143,7 +143,7 @@ def six_sides(path: PathT, codes: Any, labels: ArrayLike | None, title: str) -> 
             axis.labelpad = -12
             axis.set_pane_color("#f4f4f4")
             axis.line.set_color("#bbbbbb")
-    figure.suptitle(f"{title}, from six sides", fontsize=12, color=INK)
+    figure.suptitle(f"{title}, from six viewpoints", fontsize=12, color=INK)
     explain(artist, grid, names)
     return save(grid.flat[0], path)
 
@@ -156,7 +156,7 @@ def new_figure(width: float, height: float, layout: Any = "constrained") -> Figu
 
 
 def sheet(width: float, height: float, full: bool, **how: Any) -> Any:
-    """Axes on a figure of their own, for `ax=`."""
+    """Axes on a new figure, for `ax=`."""
     figure = new_figure(width, height, None if full else "constrained")
     if full:
         return figure.add_axes((0, 0, 1, 1), **how)
@@ -164,7 +164,7 @@ def sheet(width: float, height: float, full: bool, **how: Any) -> Any:
 
 
 def save(ax: Any, path: PathT) -> PathT:
-    """The figure of these axes as a PNG file."""
+    """Write the figure of these axes as a PNG file."""
     with whole_file(path) as file:
         ax.figure.savefig(
             file,

@@ -10,13 +10,13 @@ import numpy as np
 
 from nanoae.engine.activations import ReLU
 
-CONSTANT = 1e-6  # of the largest standard deviation of a unit: a unit that varies less says nothing
-ACTIVE = 0.01  # a variational unit's mean has to vary by so much to be active (Burda 2016)
-TURNED = 1.02  # validation has turned where it ends so much above its best
-HARDLY = 0.97  # of PCA's error: no better than that is hardly better
-SILENT = 0.1  # share of a layer's ReLUs that may be silent without a word
-MEASURES = ("scaled_mse", "mse", "error", "loss")  # of what a model is for, the first that it has
-FALLING = 0.01  # share of the loss that a last epoch may still win
+CONSTANT = 1e-6  # times the largest standard deviation: a unit that varies less is constant
+ACTIVE = 0.01  # variance of a variational unit's mean above which it is active (Burda 2016)
+TURNED = 1.02  # last / best validation loss above which the model overfits
+HARDLY = 0.97  # error / PCA's error above which the model is hardly better
+SILENT = 0.1  # share of a layer's ReLUs that may be silent without a finding
+MEASURES = ("scaled_mse", "mse", "error", "loss")  # a model's error is the first that it has
+FALLING = 0.01  # decrease of the loss per epoch above which training stopped early
 
 
 class Finding(NamedTuple):
@@ -26,7 +26,7 @@ class Finding(NamedTuple):
 
 
 def dead_units(codes: np.ndarray, variational: bool) -> list[int]:
-    """The units of codes (N, K) that say nothing about a row. One row alone does not tell."""
+    """The units of codes (N, K) that do not depend on the row; [] for fewer than two rows."""
     if len(codes) < 2:
         return []
     deviation = codes.std(axis=0, dtype=np.float64)
@@ -45,8 +45,8 @@ def findings(
     hidden: Mapping[str, float],
     spread: float | None = None,
 ) -> list[Finding]:
-    """What to look at. codes (N, K) and results (`evaluate`) of rows that were not learned; pca: its MSE on them;
-    hidden: of each layer of ReLUs the share of units that never fire; spread: the error of one answer for all rows."""
+    """List what to look at, given codes (N, K) and results (`evaluate`) of held-out rows; pca: its MSE on them; hidden:
+    the share of units that never fire, for each layer of ReLUs; spread: the error of a constant prediction."""
     history = {name: np.array(values, float) for name, values in model.history_.items()}
     found = [
         *of_results(results, pca, spread),
@@ -58,7 +58,7 @@ def findings(
         found.append(
             Finding(
                 "Training was interrupted.",
-                "These are the weights of that moment: train on, or again.",
+                "These are the weights at that moment: continue the training, or repeat it.",
             )
         )
     return found or [
@@ -77,16 +77,16 @@ def of_results(
     if error is not None and spread and error > HARDLY * spread:
         what = "reconstructs no better than the mean of the rows"
         if "error" in results or "r2" in results:
-            what = "predicts no better than one answer for all rows"
-        title = f"It {what} would: {error:.4g} against {spread:.4g}."
-        return [Finding(title, "Try more epochs, another learning_rate, or columns on one scale.")]
+            what = "predicts no better than a constant"
+        title = f"The model {what}: {error:.4g} against {spread:.4g}."
+        return [Finding(title, "Try more epochs, another learning_rate, or scaled columns.")]
     if error is None or pca is None or error < HARDLY * pca:
         return []
     better = "is better" if error > pca else "is nearly as good"
     return [
         Finding(
-            f"PCA with as many numbers {better}: {pca:.4g} against {error:.4g}.",
-            "Try more epochs, a wider hidden layer, another learning_rate, or columns on one scale.",
+            f"PCA with as many components {better}: {pca:.4g} against {error:.4g}.",
+            "Try more epochs, a wider hidden layer, another learning_rate, or scaled columns.",
         )
     ]
 
@@ -98,8 +98,8 @@ def of_codes(codes: np.ndarray, results: Mapping[str, float]) -> list[Finding]:
     if variational and results["kl"] < 0.1:
         return [
             Finding(
-                f"The KL collapsed to {results['kl']:.2g} nats: the decoder does not read the code.",
-                "Try a smaller beta, warm_up over half of the epochs, free_bits=0.1 or so, or a weaker decoder.",
+                f"The KL divergence collapsed to {results['kl']:.2g} nats: the decoder ignores the code.",
+                "Try a smaller beta, warm_up over half of the epochs, free_bits of about 0.1, or a weaker decoder.",
             )
         ]
     if not dead:
@@ -110,19 +110,19 @@ def of_codes(codes: np.ndarray, results: Mapping[str, float]) -> list[Finding]:
     if variational:
         text = (
             "They stay at the prior, which does no harm; "
-            "for more active units try a smaller beta, warm_up, or free_bits."
+            "for more active units, try a smaller beta, warm_up or free_bits."
         )
         return [
             Finding(
-                f"{len(dead)} of {k} units of the code are not used ({which}).",
+                f"{len(dead)} of {k} code units are unused ({which}).",
                 text,
                 fine=len(dead) < k / 2,
             )
         ]
     return [
         Finding(
-            f"{len(dead)} of {k} units of the code never change ({which}).",
-            'They are dead weight: try code_activation="identity" or "leaky_relu", a smaller learning_rate, '
+            f"{len(dead)} of {k} code units are constant ({which}).",
+            'They carry no information: try code_activation="identity" or "leaky_relu", a smaller learning_rate, '
             "or a smaller code_size.",
         )
     ]
@@ -147,39 +147,42 @@ def of_curves(history: Mapping[str, np.ndarray], best_kept: bool) -> list[Findin
     if has_turned(watched):
         epoch = int(np.nanargmin(watched)) + 1
         best = watched[epoch - 1]
-        text = "The last weights were kept: set patience. "
+        text = "The last weights were kept; set patience to keep the best ones. "
         if best_kept:
             text = f"The weights of epoch {epoch} were kept. "
         text += (
-            "The model overfits: more rows, a corruption, weight_decay or a smaller network help."
+            "The model overfits: try more rows, a corruption, weight_decay or a smaller network."
         )
-        title = f"The validation loss rose after epoch {epoch}: {best:.4g}, then up to {watched[-1]:.4g}."
+        title = (
+            f"The validation loss rose after epoch {epoch}, from {best:.4g} to {watched[-1]:.4g}."
+        )
         found.append(Finding(title, text, fine=best_kept))
     elif still_falls(loss):
         text = "Try more epochs, or a larger learning_rate."
         found.append(
             Finding(
-                f"The loss still fell, by {1 - loss[-1] / loss[-2]:.1%} in the last epoch.", text
+                f"The loss was still falling, by {1 - loss[-1] / loss[-2]:.1%} in the last epoch.",
+                text,
             )
         )
     if len(loss) and loss[-1] > loss[0]:
         found.append(
             Finding(
-                "The loss rose in training.",
-                "Try a smaller learning_rate, or columns on one scale.",
+                "The loss rose during training.",
+                "Try a smaller learning_rate, or scaled columns.",
             )
         )
     return found
 
 
 def has_turned(watched: np.ndarray) -> bool:
-    """Whether validation losses end clearly above their best."""
+    """Return True if the validation loss ends clearly above its minimum."""
     known = watched[np.isfinite(watched)]
     return len(known) > 2 and 0 < TURNED * known.min() < watched[-1]
 
 
 def still_falls(loss: np.ndarray) -> bool:
-    """Whether each of the last two epochs took a good share of the loss away."""
+    """Return True if the loss fell by more than FALLING in each of the last two epochs."""
     if len(loss) < 3:
         return False
     before, middle, last = loss[-3:]
@@ -188,7 +191,7 @@ def still_falls(loss: np.ndarray) -> bool:
 
 
 def silent_units(model: Any, x: np.ndarray) -> dict[str, float]:
-    """Of each layer of ReLUs, the share of its units that give 0 for all rows of x, the network's inputs."""
+    """For each layer of ReLUs, the share of units that output 0 for all rows of x, the network's inputs."""
     net = model.network_
     found = {}
     y = net.ops.to_device(x, net.dtype)

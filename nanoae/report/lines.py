@@ -1,4 +1,4 @@
-"""The report of a text model: lines that come back, the codes as points, and a decoder that says lines in the page."""
+"""The report of a text model: reconstructed lines, a scatter plot of codes, and a decoder that runs in the page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nanoae.report.page import Page, PathT
 from nanoae.report.report import curves, heading
 from nanoae.report.rows import SHOWN, by_label, of_each_class
 
-MOST = 2_000  # lines that are measured
+MOST = 2_000  # lines that are evaluated
 
 
 def write_text_report(
@@ -28,8 +28,8 @@ def write_text_report(
     title: str = "",
     facts: Mapping[str, str] | None = None,
 ) -> PathT:
-    """Write the report of a fitted TextVAE on lines that it has not learned, with their keywords if it knows some, to
-    `path`, an HTML file. Of more than 2,000 lines these are taken, evenly. See `write_report`."""
+    """Write the report of a fitted TextVAE on held-out lines, with keywords if the model is conditional, to `path`, an
+    HTML file. Of more than 2,000 lines, 2,000 evenly spaced ones are used. See `write_report`."""
     n = min(len(lines), MOST)
     rows = np.linspace(0, len(lines) - 1, n).astype(np.intp)
     taken = [lines[i] for i in rows]
@@ -59,8 +59,8 @@ def write_text_report(
     page.content = heading(model, title, facts) | {
         "results": [
             {"name": "perplexity", "value": results["perplexity"]},
-            {"name": "ELBO, nats a line", "value": results["elbo"]},
-            {"name": "KL, nats a line", "value": results["kl"]},
+            {"name": "ELBO, nats per line", "value": results["elbo"]},
+            {"name": "KL, nats per line", "value": results["kl"]},
             {"name": "active units", "value": results["active_units"]},
             {"name": "tokens reconstructed", "value": f"{results['token_accuracy']:.1%}"},
             {"name": "lines reconstructed whole", "value": f"{results['exact_lines']:.1%}"},

@@ -1,4 +1,4 @@
-"""What a report is about: a model on rows that it has not learned from, its codes and its errors."""
+"""The data of a report: a model on held-out rows, its codes and its errors."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from nanoae.plot.labels import Labels
 from nanoae.report.codes import Codes
 from nanoae.report.rows import SHOWN, Picture
 
-BLOCK = 4096  # rows that are reconstructed at a time
+BLOCK = 4096  # rows reconstructed at a time
 
 
 class Measured:
-    """A model on N rows: its codes, and its errors beside a baseline's."""
+    """A model on N rows: its codes, its errors, and those of a baseline."""
 
     def __init__(self, model, x, labels, condition, baseline, shape, columns, limits):
         self.model = model
         flat = isinstance(x, np.ndarray) and x.ndim == 2 and x.shape[1] == model.n_features_in_
         x, names = model.as_numbers(x.reshape(-1, *model.input_shape_) if flat else x)
         n = len(x)
-        self.encoder = getattr(model, "table_encoder_", None)  # of a table with words
+        self.encoder = getattr(model, "table_encoder_", None)  # for a table with text columns
         shape = tuple(shape or x.shape[1:])
         self.x = x.reshape(n, -1)
         self.given = labels
@@ -45,15 +45,15 @@ class Measured:
         for name, got in {"shape": math.prod(shape), "columns": len(self.columns)}.items():
             if got != size:
                 raise ValueError(
-                    f"write_report: expected {name} for the {size} numbers of a row, got one for {got}."
+                    f"write_report: expected {name} for rows of {size} numbers, got one for {got}."
                 )
         if limits and not low < high:
             raise ValueError(
-                f"write_report: expected limits, the numbers for black and white, got {limits}."
+                f"write_report: expected limits (black, white) with black < white, got {limits}."
             )
         self.picture = Picture.of(shape, low, high)
-        self.image = vars(self.picture.small()) if self.picture else None  # as it is shown
-        self.shown = SHOWN if self.picture else SHOWN // 3  # a table's rows are long
+        self.image = vars(self.picture.small()) if self.picture else None  # size in the page
+        self.shown = SHOWN if self.picture else SHOWN // 3  # rows of a table take more space
         whole = slice(None)
         extra = {"y": labels} if self.predicts else self.extra(whole)
         self.results = model.evaluate(self.rows(whole), **extra)
@@ -69,30 +69,30 @@ class Measured:
         self.codes = Codes(codes, self.errors, self.labels, size, variational)
 
     def rows(self, at: Any) -> np.ndarray:
-        """x[at] in the shape that the model takes."""
+        """x[at] in the input shape of the model."""
         return self.x[at].reshape(-1, *self.model.input_shape_)
 
     def extra(self, at: Any) -> dict[str, Any]:
-        """What the model is told beside these rows."""
+        """The condition of these rows, as keyword arguments of the model's methods."""
         return {} if self.condition is None else {"condition": self.condition[at]}
 
     def reconstruct(self, model: Any, at: Any) -> np.ndarray:
-        """x[at] as the model, or the baseline, gives it back (n, D)."""
+        """The reconstruction (n, D) of x[at] by the model or the baseline."""
         if model is not self.model:
             return model.reconstruct(self.x[at]).astype(np.float32)
         reconstruction = model.reconstruct(self.rows(at), **self.extra(at))
         return reconstruction.reshape(-1, self.x.shape[1])
 
     def seen(self, x: np.ndarray) -> np.ndarray:
-        """Rows x (n, D) on the scale that the model sees them on, where it has one: else the column of the largest
-        numbers would be all of an error."""
+        """Rows x (n, D) on the model's internal scale, if it has one; otherwise the column with the largest numbers
+        would dominate the error."""
         if not self.scaled:
             return x
         rows = x.reshape(-1, *self.model.input_shape_)
         return self.model.scaled(rows).reshape(x.shape)
 
     def errors_of(self, model: Any, per: str = "row") -> np.ndarray:
-        """The squared errors of what comes back, of each row (N,) or of each feature (D,)."""
+        """The squared reconstruction error of each row (N,) or of each feature (D,)."""
         found = [
             squared_error(self.seen(self.x[at]), self.seen(self.reconstruct(model, at)), per)
             for at in blocks(len(self.x), BLOCK if per == "row" else len(self.x))
@@ -100,8 +100,8 @@ class Measured:
         return np.concatenate(found)
 
     def mistakes(self) -> np.ndarray:
-        """Of a predictor's rows (N,): 1 where the class is wrong, or the squared error of the number; NaN without a
-        label."""
+        """The error of a predictor for each row (N,): 1 for a wrong class, or the squared error of a number; NaN
+        without a label."""
         model = self.model
         name = type(model).__name__
         self.predicted = np.asarray(model.predict(self.rows(slice(None))))
@@ -117,7 +117,7 @@ class Measured:
         return wrong.astype(np.float32).filled(np.nan)
 
     def around_mean(self) -> float:
-        """The mean squared error of the mean row, of others than those that it is of."""
+        """The mean squared error of predicting the mean row for rows outside the sample that it is computed from."""
         some = self.seen(self.x[self.codes.rows])
         n = len(some)
         return float(squared_error(some, known_means(some), "row").mean()) * n / max(n - 1, 1)

@@ -1,9 +1,9 @@
 "use strict";
-// The network in the page: each layer's forward on one example, as its docstring in nanoae/engine states it.
+// The network in the page: the forward pass of each layer for one example, as in its docstring in nanoae/engine.
 //
-// A layer is what nanoae wrote of it: `type`, the constructor's arguments, `in` and `out` (the shapes of an example),
-// and its arrays in `arrays`. A forward takes x, a Float64Array laid flat, and gives a new one. `memory` is shared by
-// the layers of one network: the words read, and the label's one-hot.
+// A layer is an object written by nanoae: `type`, the constructor's arguments, `in` and `out` (the shapes of an example),
+// and its arrays in `arrays`. A forward takes x, a flat Float64Array, and returns a new one. `memory` is shared by
+// the layers of one network: the tokens read, and the one-hot label.
 
 const sigmoid = (x) => (1 + Math.tanh(x / 2)) / 2;
 const softplus = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
@@ -75,7 +75,7 @@ function convTranspose2d(geometry, small, large, x, W, b) {
   return y;
 }
 
-/** y[c, oh, ow] = the window's numbers of x, folded: start, then `fold` for each. */
+/** y[c, oh, ow]: the values of x in the window, combined by `fold`, beginning with `start`. */
 function pool(layer, x, start, fold) {
   const [C, H, W] = layer.in, [, OH, OW] = layer.out;
   const [KH, KW] = pair(layer.kernel), [SH, SW] = pair(layer.stride ?? layer.kernel), [PH, PW] = pair(layer.padding);
@@ -103,7 +103,7 @@ function gruStep(x, h, { W, U, b, c }) {
 /** The rows of x (T, width). */
 const steps = (x, width) => Array.from({ length: x.length / width }, (_, t) => x.subarray(t * width, (t + 1) * width));
 
-/** A word's row of an Embedding's or a TeacherForcing's table. */
+/** The row of a token in the table of an Embedding or TeacherForcing layer. */
 const wordVector = (layer, word) => layer.arrays.W.subarray(word * layer.n_out, (word + 1) * layer.n_out);
 
 function joined(parts) {
@@ -134,7 +134,7 @@ function batchNorm(layer, x) {
   });
 }
 
-/** The k largest stay, of equal ones the first; the others are 0. */
+/** Keep the k largest values (of equal ones the first); set the others to 0. */
 function topK(layer, x) {
   const k = Math.min(roundHalfEven(layer.alpha * layer.k), x.length);
   const order = Array.from(x.keys()).sort((a, b) => x[b] - x[a] || a - b);
@@ -176,10 +176,10 @@ const LAYERS = {
   LayerNorm: layerNorm,
   Flatten: same,
   Reshape: same,
-  // What does nothing outside training: noise, penalties, and the adversary of a code.
+  // Identities outside training: noise, penalties, and the adversary of a code.
   Dropout: same, GaussianNoise: same, MaskingNoise: same, SaltAndPepper: same,
   L1Sparsity: same, KLSparsity: same, Contractive: same, Adversarial: same,
-  // Bottlenecks, labels and gaps.
+  // Bottlenecks, labels and missing values.
   Gaussian: (layer, x) => x.slice(0, x.length / 2), // [mu, logvar]: the mean
   TopK: topK,
   FillMissing: (layer, x) => x.map((value, i) => (Number.isNaN(value) ? layer.arrays.center[i] : value)),
@@ -188,7 +188,7 @@ const LAYERS = {
     return joined([x, ...Array.from(memory.condition, (c) => new Float64Array(pixels).fill(c))]);
   },
   ConcatSharedLabel: (layer, x, memory) => joined([x, memory.condition]),
-  // Sequences: x is (T, width), laid flat.
+  // Sequences: x is (T, width), flat.
   Embedding(layer, x, memory) {
     memory.words = Array.from(x, Math.round);
     return joined(memory.words.map((word) => wordVector(layer, word)));
@@ -216,7 +216,7 @@ function softmax(y) {
   return powers.map((value) => value / sum);
 }
 
-// What a network trained on this loss means by its last layer's numbers.
+// The prediction from the last layer's output, by loss.
 const OUTPUTS = {
   BCE: (loss, y) => y.map(sigmoid),
   SoftmaxCrossEntropy: (loss, y) => softmax(y),
@@ -245,7 +245,7 @@ function drawnIn(z, limit) {
   return beyond > 0 ? Math.sign(z) * (limit + Math.log1p(beyond)) : z;
 }
 
-/** What drawnIn made z of. */
+/** The inverse of drawnIn. */
 function drawnOut(z, limit) {
   const beyond = Math.abs(z) - (limit ?? Infinity);
   return beyond > 0 ? Math.sign(z) * (limit + Math.expm1(beyond)) : z;
@@ -274,24 +274,24 @@ class Network {
     }
   }
 
-  /** The type of a layer that this page cannot compute, or undefined. */
+  /** The type of a layer that this page does not support, or undefined. */
   unknown() {
     return this.layers.flatMap((layer) => [layer, layer.layer ?? layer]).find((layer) => !LAYERS[layer.type])?.type;
   }
 
-  /** A row as the network reads it. */
+  /** A row as input of the network. */
   scaled(row) {
     const x = this.last ? channelsFirst(row, this.last) : row;
     if (!this.scale) return x;
     const { center, scale, limit, knots } = this.scale;
     return x.map((value, i) => {
       const c = Math.floor((i * center.length) / x.length);
-      const t = (value - center[c]) / (scale[c] ?? NaN); // of a column nothing is known of
+      const t = (value - center[c]) / (scale[c] ?? NaN); // unknown column
       return drawnIn(knots ? alongKnots(t, ...knots[c]) : t, limit[c]);
     });
   }
 
-  /** What the network gives, in the data's units and layout. */
+  /** The network's output in the data's units and layout. */
   unscaled(y) {
     let x = y;
     if (this.scale) {

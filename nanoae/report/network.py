@@ -1,4 +1,4 @@
-"""A fitted network, written out for the page's own forward (network.js)."""
+"""A fitted network, serialised for the forward pass in the page (network.js)."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ from nanoae.engine.layers import Layer, Noisy
 from nanoae.plot.mosaic import CHANNELS
 from nanoae.report.page import Page
 
-MOST = 8_000_000  # parameters in a page: about 24 MB of it
+MOST = 8_000_000  # parameters in a page: about 24 MB
 MOST_KNOTS = 100_000  # of a GaussianScaler: about 4 MB
-KNOWN = (type(None), Scaler, GaussianScaler)  # beside the affine ones, how network.js scales
+KNOWN = (
+    type(None),
+    Scaler,
+    GaussianScaler,
+)  # scalers that network.js implements, besides the affine ones
 
 
 def written(page: Page, model: Any) -> dict[str, Any]:
-    """{layers, encoder, loss, labels, scale, last}: what network.js computes the codes and the reconstructions of
-    `model` from.
+    """{layers, encoder, loss, labels, scale, last}: the input of network.js, which computes codes and reconstructions.
 
-    A layer is its description, the shapes of an example before and after it, and its arrays.
+    A layer consists of its config, the shapes of an example before and after it, and its arrays.
     """
     layers = model.network_.layers
-    loss = getattr(model.loss_, "loss", model.loss_)  # of Masked the one inside
+    loss = getattr(model.loss_, "loss", model.loss_)  # the inner loss of Masked
     entries = []
     for layer in layers:
         learned = arrays(model, layer)
@@ -46,25 +49,23 @@ def written(page: Page, model: Any) -> dict[str, Any]:
 
 
 def why_not(model: Any, codes: np.ndarray) -> str:
-    """Why a page cannot compute what the model makes of codes (n, K); "" where it can."""
+    """Why a page cannot decode codes (n, K) like the model; "" if it can."""
     size = model.network_.theta.size
     scaler = getattr(model, "scaler_", None)
     if size > MOST:
-        return f"A network of {size:,} parameters is too large to stand in a page."
+        return f"A network of {size:,} parameters is too large for a page."
     knots = scaler.x_.size if isinstance(scaler, GaussianScaler) else 0
     known = type(scaler) in KNOWN or isinstance(scaler, AffineScaler)
     if not known or knots > MOST_KNOTS:
-        return f"The page cannot undo the scaling ({model.scaling_}) of the rows."
+        return f"The page cannot invert the scaling of the rows ({model.scaling_})."
     if not known_labels(model) and not follows(model, codes):
-        return (
-            "This model's decoding is more than its network, which is all that the page computes."
-        )
+        return "This model's decoding is more than its network, and the page computes only the network."
     return ""
 
 
 def follows(model: Any, codes: np.ndarray) -> bool:
-    """Whether the network alone makes of codes (n, K) what the model makes of them, with nothing behind it that a page
-    would not know of. Not for a conditional one: its network wants the labels, too."""
+    """Return True if the network alone decodes codes (n, K) like the model, without a further step that a page does not
+    know. Not for conditional models, whose network also needs the labels."""
     net = model.network_
     start = model.n_code_layers_
     shaped = codes.reshape(len(codes), *net.layers[start - 1].out_shape)
@@ -74,7 +75,7 @@ def follows(model: Any, codes: np.ndarray) -> bool:
     alone = model.unscaled(ops.to_numpy(predicted))
     whole = model.inverse_transform(shaped)
     encoder = getattr(model, "table_encoder_", None)
-    if encoder is not None:  # of cells the numbers
+    if encoder is not None:  # compare the numeric columns
         numbers = [known is None for known in encoder.categories_]
         alone = alone[:, encoder.numbers]
         whole = encoder.scaler_.transform(whole[:, numbers].astype(np.float64))
@@ -83,11 +84,11 @@ def follows(model: Any, codes: np.ndarray) -> bool:
 
 
 def scale(model: Any) -> dict[str, Any] | None:
-    """How network.js scales each column, or each channel; None for a model that takes rows as they are.
+    """How network.js scales each column or channel; None for a model without scaling.
 
-        t = (x - center) / scale    z = t, or where there are knots straight lines through (t, z), and of slope 1 beyond
+        t = (x - center) / scale    z = t, or with knots piecewise linear through (t, z), with slope 1 beyond them
 
-    Beyond ±limit z is drawn in; None is no limit.
+    Beyond ±limit, z is compressed; None means no limit.
     """
     encoder = getattr(model, "table_encoder_", None)
     if encoder is not None:
@@ -106,7 +107,7 @@ def scale(model: Any) -> dict[str, Any] | None:
 
 
 def affine(scaler: AffineScaler, n: int, at: Any = slice(None)) -> dict[str, Any]:
-    """`scale` of n columns, of which those `at` are the scaler's, and the others as they are."""
+    """`scale` of n columns: the columns `at` as in the scaler, the others unscaled."""
     center = np.zeros(n)
     width = np.ones(n)
     limit = np.full(n, np.inf)
@@ -117,7 +118,7 @@ def affine(scaler: AffineScaler, n: int, at: Any = slice(None)) -> dict[str, Any
 
 
 def known_labels(model: Any) -> list[str]:
-    """The labels that a conditional autoencoder was told, as text; none of any other model."""
+    """The labels of a conditional autoencoder, as text; [] for other models."""
     classes = getattr(model, "classes_", None)
     if classes is None or hasattr(model, "predict"):
         return []
@@ -125,7 +126,7 @@ def known_labels(model: Any) -> list[str]:
 
 
 def arrays(model: Any, layer: Layer) -> dict[str, np.ndarray]:
-    """What a layer has learned. Of noise the state is of use in training only."""
+    """The learned arrays of a layer. The state of noise layers is needed only in training."""
     state = {} if isinstance(layer, Noisy) else layer.state
     return {
         name: model.network_.ops.to_numpy(array)
@@ -134,15 +135,15 @@ def arrays(model: Any, layer: Layer) -> dict[str, np.ndarray]:
 
 
 def templates(model: Any, size: int) -> list[tuple[str, str, np.ndarray]]:
-    """(title, what it shows, weights) of the layers that look at, or draw, examples of `size` numbers: (units, size);
-    of a convolution of images its kernels (units, C, KH, KW)."""
+    """(title, note, weights) of the first and last layer, if their weights are examples of `size` numbers, (units,
+    size), or convolution kernels of images, (units, C, KH, KW)."""
     learned = [layer for layer in model.network_.layers if layer.params]
     first = learned[0]
     last = getattr(learned[-1], "source", learned[-1])
-    looks = "What the first layer looks for"
+    looks = "Weights of the first layer"
     titles = [(first, looks)]
     if last is not first:
-        titles.append((last, "What the last layer draws"))
+        titles.append((last, "Weights of the last layer"))
     found = []
     for layer, title in titles:
         if "W" not in layer.params:
@@ -153,5 +154,5 @@ def templates(model: Any, size: int) -> list[tuple[str, str, np.ndarray]]:
         is_example = W.ndim == 2 and W.shape[1] == size
         is_kernel = W.ndim == 4 and W.shape[1] in CHANNELS
         if is_example or is_kernel:
-            found.append((title, "A unit each: red for more, blue for less.", W))
+            found.append((title, "One image per unit; red is positive, blue negative.", W))
     return found

@@ -1,5 +1,5 @@
 "use strict";
-// The page: its sections, in order, out of what nanoae wrote into `content`.
+// The page: builds its sections, in order, from `content`, which nanoae wrote.
 
 /** Every {array, shape, start} in `value` becomes a typed array with a `shape`. */
 function unpack(value, bytes) {
@@ -27,7 +27,7 @@ async function inflated(text) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-let explorer = null, codes = null; // what can be played with, where the page has it
+let explorer = null, codes = null; // interactive parts, if the page has them
 
 const section = (id, title, ...children) => element("section", { id }, element("h2", {}, title), ...children);
 const note = (text) => element("p", { class: "note" }, text);
@@ -38,17 +38,17 @@ function header({ title, subtitle, facts, results }) {
     element("h1", {}, title), element("p", { class: "lead" }, subtitle),
     element("div", { class: "tiles" }, ...results.map(({ name, value, note }) =>
       element("div", { class: "tile" }, element("b", {}, typeof value === "number" ? short(value) : value), element("span", {}, name), element("small", {}, note ?? "")))),
-    element("details", {}, element("summary", {}, "What was trained on what"),
+    element("details", {}, element("summary", {}, "Settings and data"),
       element("dl", {}, ...facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", { class: value.includes("\n") && "mono" }, value)]))));
 }
 
 function findings({ findings }) {
   const list = findings.map(({ title, text, fine }) =>
     element("li", { class: fine ? "fine" : "wrong" }, element("b", {}, title), " ", text));
-  return section("findings", "What to look at", element("ul", { class: "findings" }, ...list));
+  return section("findings", "Findings", element("ul", { class: "findings" }, ...list));
 }
 
-/** Examples, what the model makes of them, and PCA; a column each. A predictor's have no reconstruction. */
+/** Examples, their reconstructions by the model and by PCA, one column each. Predictors have no reconstructions. */
 function comparison({ rows, x, again, pca, errors, labels, image }, columns) {
   const lines = [["original", x], ...(again ? [["reconstruction", again]] : []), ...(pca ? [["PCA", pca]] : [])];
   const cards = rows.map((row, i) => {
@@ -71,7 +71,7 @@ function explorerSection(content) {
   const network = content.network && new Network(content.network);
   const unknown = network ? network.unknown() : null;
   if (!network || unknown) {
-    return section("explorer", "Explorer", note(network ? `The page cannot compute a ${unknown} layer, so this model's decoder does not run here.` : content.explorer.why));
+    return section("explorer", "Explorer", note(network ? `The page cannot compute ${unknown} layers, so this model's decoder does not run here.` : content.explorer.why));
   }
   const sentences = content.vocabulary && new Sentences(content.vocabulary, network);
   const view = sentences ? new TextView(sentences) : content.image ? new ImageView(content.image) : new TableView(content.columns);
@@ -80,14 +80,14 @@ function explorerSection(content) {
   if (sentences) more.push(...ownLine(sentences));
   if (content.image && content.explorer.draws) {
     explorer.drawing = new Drawing(explorer, content.image);
-    more.push(element("h3", {}, "Draw one"), explorer.drawing.element);
+    more.push(element("h3", {}, "Draw your own"), explorer.drawing.element);
   }
-  return section("explorer", "Turn the knobs of the code",
-    note("The model's decoder runs in this page, on its own weights: each slider is a unit of the code."), explorer.element, ...more);
+  return section("explorer", "Explore the code",
+    note("The model's decoder runs in this page, with its trained weights. Each slider is one unit of the code."), explorer.element, ...more);
 }
 
 function ownLine(sentences) {
-  const input = element("input", { type: "text", placeholder: "a line of your own", "aria-label": "a line of your own" });
+  const input = element("input", { type: "text", placeholder: "type a line", "aria-label": "your own line" });
   input.addEventListener("input", () => input.value.trim() && explorer.set(sentences.code(input.value, sentences.starts[explorer.label])));
   return [element("h3", {}, "Encode a line"), element("p", { class: "controls" }, input)];
 }
@@ -98,12 +98,12 @@ function codesSection(content) {
   codes = new Codes(points, show, (i) => explorer?.start(i));
   const { histogram, units } = content;
   return section("codes", "Codes",
-    note(`${codes.n.toLocaleString("en")} test rows. Point at one, or go from one to the next by the arrow keys, to see it; ${explorer ? "click, or press Enter, to start the explorer there; " : ""}draw a box to see all in it.`), codes.element,
+    note(`${codes.n.toLocaleString("en")} test rows. Point at a row, or use the arrow keys, to see it; ${explorer ? "click, or press Enter, to open it in the explorer; " : ""}draw a box to see all rows in it.`), codes.element,
     element("div", { class: "pair" },
-      element("div", {}, element("h3", {}, "All values of the codes"),
-        columnChart({ ...histogram, xlabel: "value of a code unit", ylabel: "share of the values", label: "histogram of the codes" }),
+      element("div", {}, element("h3", {}, "Histogram of code values"),
+        columnChart({ ...histogram, xlabel: "value of a code unit", ylabel: "share of values", label: "histogram of the codes" }),
         note(histogram.note)),
-      element("div", {}, element("h3", {}, "How much each unit varies"),
+      element("div", {}, element("h3", {}, "Standard deviation of each unit"),
         columnChart({ values: units.std, edges: units.std.map((_, i) => i + 0.5).concat(units.std.length + 0.5), marked: units.dead, xlabel: "code unit", ylabel: "standard deviation", whole: true, label: "standard deviation of each unit" }),
         note(units.note))));
 }
@@ -112,11 +112,11 @@ function errors(content) {
   if (!content.errors) return "";
   const { classes, columns, worst, pca } = content.errors;
   const { measure: measured, share = measured } = content.errors;
-  const names = [content.errors.of, "", measured, ...(pca ? ["PCA's"] : []), "rows"];
+  const names = [content.errors.of, "", measured, ...(pca ? ["PCA"] : []), "rows"];
   return section("errors", content.errors.title ?? "Errors",
     classes ? element("div", {}, element("h3", {}, "By label"), barTable({ rows: classes, names })) : "",
-    columns ? element("div", {}, element("h3", {}, "By column"), barTable({ rows: columns, names: ["column", "", share, ...(pca ? ["PCA's"] : []), ""] })) : "",
-    worst ? element("div", {}, element("h3", {}, worst.title ?? "The worst rows"), content.vocabulary ? lines(worst) : comparison(worst, content.columns)) : "");
+    columns ? element("div", {}, element("h3", {}, "By column"), barTable({ rows: columns, names: ["column", "", share, ...(pca ? ["PCA"] : []), ""] })) : "",
+    worst ? element("div", {}, element("h3", {}, worst.title ?? "Rows with the largest errors"), content.vocabulary ? lines(worst) : comparison(worst, content.columns)) : "");
 }
 
 function weights({ weights }) {
@@ -146,7 +146,7 @@ async function main() {
   for (const { title, note: text, chart, table } of content.more ?? []) {
     sections.push(section("more", title, note(text), chart ? columnChart(chart) : plainTable(table)));
   }
-  sections.push(weights(content), element("footer", {}, "Written by nanoae. This file holds everything it shows."));
+  sections.push(weights(content), element("footer", {}, "Written by nanoae. This file is self-contained."));
   document.getElementById("report").replaceChildren(...sections);
   explorer?.pad.draw();
   document.documentElement.dataset.ready = "yes";

@@ -1,7 +1,7 @@
-"""Page: one HTML file that holds its own data, styles and scripts, and asks nobody for anything.
+"""Page: one self-contained HTML file with its own data, styles and scripts.
 
-What the page says is JSON in a script element that no browser runs; the scripts beside it in this folder draw it, and
-put every text of the user's into the page as text, never as HTML. Arrays are bytes in one deflated block.
+The content is JSON in an inert script element; the scripts in this folder render it, and insert all user text as text,
+never as HTML. Arrays are bytes in one deflated block.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SCRIPTS = (
 
 
 class Page:
-    """`content` is what the page says, JSON-ready; in it stands, for an array, what `array` or `levels` returned."""
+    """`content` is the content of the page, ready for JSON; arrays in it are represented by `array` or `levels`."""
 
     def __init__(self) -> None:
         self.content: dict[str, Any] = {}
@@ -43,9 +43,9 @@ class Page:
         self.size = 0
 
     def array(self, values: Any) -> dict[str, Any]:
-        """Real numbers of any shape, float32 rounded to its three upper bytes: relative error below 2⁻¹⁶.
+        """Store real numbers of any shape, as float32 rounded to the three upper bytes: relative error below 2⁻¹⁶.
 
-        Signs and exponents of all numbers come first, then the next byte of each: so they deflate by a fifth.
+        Signs and exponents of all numbers come first, then the next byte of each, which deflates by a fifth.
         """
         numbers = np.ascontiguousarray(values, dtype="<f4")
         bits = numbers.view("<u4").ravel()
@@ -56,7 +56,7 @@ class Page:
         return self._add("numbers", numbers.shape, planes.tobytes())
 
     def levels(self, values: Any, low: float, high: float) -> dict[str, Any]:
-        """Pixels: numbers from low to high in 256 levels."""
+        """Store pixels: numbers from low to high, in 256 levels."""
         span = high - low if high > low else 1.0
         scaled = (np.asarray(values) - low) * (255 / span)
         levels = np.clip(np.round(scaled), 0, 255).astype(np.uint8)
@@ -81,7 +81,7 @@ class Page:
         return filled(FOLDER / "page.html", pieces)
 
     def write(self, path: PathT) -> PathT:
-        """The file, whole or not at all."""
+        """Write the file atomically, and return its path."""
         text = self.html()
         with whole_file(path, "w") as file:
             file.write(text)
@@ -89,19 +89,19 @@ class Page:
 
 
 def filled(template: Path, pieces: Mapping[str, str]) -> str:
-    """The text of a template, with a piece for each {{NAME}} in it."""
+    """The text of a template, with each {{NAME}} replaced by its piece."""
     text = template.read_text(encoding="utf-8")
     return re.sub(r"{{(\w+)}}", lambda found: pieces[found[1]], text)
 
 
 def embedded(content: Any) -> str:
-    """JSON to stand in a script element, whatever the texts in it."""
+    """JSON that is safe inside a script element, whatever text it contains."""
     text = json.dumps(finite(content), allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
 
 
 def finite(value: Any) -> Any:
-    """`value` with None for numbers that JSON cannot write, and Python's own numbers for NumPy's."""
+    """`value` with None for NaN and infinity, and Python numbers instead of NumPy's."""
     if isinstance(value, (np.generic, np.ndarray)):
         value = value.tolist()
     if isinstance(value, dict):

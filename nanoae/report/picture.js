@@ -1,15 +1,15 @@
 "use strict";
 // Pictures: numbers as pixels. An image is laid out as `image` says: {height, width, channels, last, low, high}, `last`
-// where the channels come after the columns; low is black and high is white.
+// if the channels come last; low is black and high is white.
 
 // Ten colours told apart with any colour vision (Petroff 2021, arXiv:2107.02270).
 const PALETTE = ["#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"];
 const VIRIDIS = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]];
 
-/** A colour of n classes. */
+/** The colour of one of n classes. */
 const classColour = (i, n) => (n <= PALETTE.length ? PALETTE[i] : `hsl(${(i * 137.5) % 360} 60% 52%)`);
 
-/** A colour of the scale, t from 0 to 1; grey for NaN. */
+/** The colour of t on a scale from 0 to 1; grey for NaN. */
 function scaleColour(t) {
   if (Number.isNaN(t)) return "#94a4a2";
   const at = Math.min(Math.max(t, 0), 1) * (VIRIDIS.length - 1), i = Math.min(Math.floor(at), VIRIDIS.length - 2);
@@ -32,7 +32,7 @@ function pixels(image, colour) {
   return data;
 }
 
-/** Draw an example on a canvas, which then has a pixel for each of its own. */
+/** Draw an example on a canvas of the same size in pixels. */
 function drawImage(canvas, values, image) {
   const grey = (v) => (255 * (v - image.low)) / (image.high - image.low || 1);
   const colour = (at) => (image.channels > 1 ? [0, 1, 2] : [0, 0, 0]).map((k) => grey(values[at(k)])); // a fourth is not drawn
@@ -50,7 +50,7 @@ function drawDifference(canvas, values, target, image) {
   put(canvas, image, pixels(image, colour));
 }
 
-/** Draw weights, from -1 to 1: of grey images blue, white and red; of colour images in colour, zero grey. */
+/** Draw weights from -1 to 1: blue, white and red for grey images; in colour, with zero grey, for colour images. */
 function drawWeights(canvas, values, image) {
   const colour = (at) =>
     image.channels > 1 ? [0, 1, 2].map((k) => 127.5 * (1 + values[at(k)])) : signedColour(values[at(0)]);
@@ -69,7 +69,7 @@ function thumbnail(values, image, draw = drawImage, label = "") {
   return canvas;
 }
 
-/** An example of a table: a line for each column, the values beside each other; or a curve where there are many. */
+/** A row of a table: one line per column with the values side by side, or a curve if there are many columns. */
 function profile(series, columns) {
   const n = series[0].values.length;
   if (n <= 40) {

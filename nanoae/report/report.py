@@ -1,6 +1,6 @@
-"""The report of a trained model: one HTML page with what it was taught, how well it does, and its decoder to play with.
+"""The report of a trained model: one HTML page with its settings, its results and its decoder, which runs in the page.
 
-Everything in it is of rows that the caller gives, which should be ones that the model has not learned from.
+All results are for the rows that the caller passes, which should be held-out rows.
 """
 
 from __future__ import annotations
@@ -19,20 +19,19 @@ from nanoae.report.measured import Measured
 from nanoae.report.network import known_labels, templates, why_not, written
 from nanoae.report.page import Page, PathT
 from nanoae.report.rows import Picture, by_label, in_page, of_each_class
-from nanoae.spelling import counted
 
-SOME = 1000  # rows that tell which hidden units fire
-COLUMNS = 200  # whose errors are told one by one
-PIXELS = 1 << 16  # of an image that is drawn in the page
+SOME = 1000  # rows used to find hidden units that never fire
+COLUMNS = 200  # maximum number of columns whose errors are listed
+PIXELS = 1 << 16  # maximum size of an image for drawing with the mouse
 WEIGHTS = 64
 RESULTS = {
     "loss": "loss",
     "elbo": "ELBO, nats",
-    "kl": "KL, nats a row",
+    "kl": "KL, nats per row",
     "active_units": "active units",
     "scaled_mse": "mean squared error, scaled columns",
     "mse": "mean squared error",
-    "error": "share of rows wrong",
+    "error": "error rate",
     "r2": "R²",
 }
 
@@ -51,18 +50,18 @@ def write_report(
     title: str = "",
     facts: Mapping[str, str] | None = None,
 ) -> PathT:
-    """Write the report of a fitted autoencoder, or predictor, on rows x (N, ...), or a table, to `path`, HTML.
+    """Write the report of a fitted autoencoder or predictor on rows x (N, ...), or a table, to `path`, an HTML file.
 
-    labels     of the rows (N,): classes, or numbers. They colour the codes, and tell errors apart
-    condition  the labels (N,) that a conditional autoencoder is told
+    labels     of the rows (N,): classes or numbers. They colour the codes, and errors are listed by class
+    condition  the labels (N,) for a conditional autoencoder
     baseline   a fitted PCA to compare with
-    shape      of an example, where x is flat: (28, 28), (C, H, W) or (H, W, C)
+    shape      of an example, if x is flat: (28, 28), (C, H, W) or (H, W, C)
     columns    names of the columns of a table
-    limits     the numbers for black and white; None: the least and the largest of x
-    facts      what to say about the training, by name
+    limits     the values of black and white; None: the minimum and maximum of x
+    facts      facts about the training, by name
 
-    The file needs no network and no other file. TypeError for another kind of model; ValueError where the rows are not
-    those that the model takes, or labels, columns, shape or limits do not suit them.
+    The file is self-contained and needs no network. TypeError for another kind of model; ValueError if the rows do not
+    fit the model, or if labels, columns, shape or limits do not fit the rows.
     """
     if not isinstance(model, NetworkEstimator) or isinstance(model, TextVAE):
         raise TypeError(
@@ -78,7 +77,7 @@ def write_report(
 
 
 class Report(Measured):
-    """What is told of a model and N rows."""
+    """The content of a report on a model and N rows."""
 
     def page(self, title: str, facts: Mapping[str, str] | None) -> Page:
         page = Page()
@@ -114,23 +113,23 @@ class Report(Measured):
         return page
 
     def drawn(self, page: Page, x: np.ndarray) -> dict[str, Any]:
-        """Rows x (n, D) in the page, numbers in the data's units."""
+        """Rows x (n, D) for the page, in original units."""
         return in_page(page, self.encoder.in_units(x) if self.encoder else x, self.picture)
 
     # ---------------------------------------------------------------- the sections
 
     def _results(self, pca: float | None) -> list[dict[str, Any]]:
-        """The tiles: what `evaluate` says, without the loss where another number is the same."""
+        """The tiles: the results of `evaluate`, without the loss if another number is equal to it."""
         names = dict(RESULTS)
         key = "scaled_mse" if self.scaled else "mse"
         if self.scaled:
-            names["mse"] += ", the data's units"
+            names["mse"] += ", original units"
         elif self.encoder:
             names["mse"] = names["scaled_mse"]
         same = math.isclose(self.results.get(key, math.inf), self.results["loss"], rel_tol=1e-4)
         if same or "elbo" in self.results:
             del names["loss"]
-        notes = {} if pca is None else {key: f"PCA with as many numbers: {pca:.4g}"}
+        notes = {} if pca is None else {key: f"PCA with as many components: {pca:.4g}"}
         tiles = [
             {"name": words, "value": self.results[name], "note": notes.get(name)}
             for name, words in names.items()
@@ -143,7 +142,7 @@ class Report(Measured):
         return tiles
 
     def _mistaken(self, page: Page, rows: np.ndarray) -> dict[str, Any] | None:
-        """Of a predictor: the rows that it is wrong about."""
+        """The rows that a predictor gets wrong."""
         wrong = rows[self.errors[rows] > 0]
         if self.labels is None or not len(wrong):
             return None
@@ -153,7 +152,7 @@ class Report(Measured):
         ]
         mistakes = zip(self.labels[wrong], predictions, strict=True)
         return {
-            "title": "Rows that it is wrong about",
+            "title": "Wrongly predicted rows",
             "rows": wrong,
             "x": self.drawn(page, self.x[wrong]),
             "labels": [f"{label}, predicted {other}" for label, other in mistakes],
@@ -175,13 +174,13 @@ class Report(Measured):
         }
 
     def _by(self, page: Page) -> dict[str, Any]:
-        """The errors by label, and by column, and the rows with the largest."""
+        """The errors by label and by column, and the rows with the largest errors."""
         columns = None
         order = np.argsort(-self.errors, kind="stable")[: self.shown]
         scaled = self.scaled or self.encoder
         measure = "squared error, scaled columns" if scaled else "squared error"
         if self.predicts:
-            measure = "share wrong" if "error" in self.results else "squared error"
+            measure = "error rate" if "error" in self.results else "squared error"
             worst = self._mistaken(page, order)
         else:
             worst = self._examples(page, order)
@@ -220,7 +219,7 @@ class Report(Measured):
         }
 
     def _weights(self, page: Page) -> list[dict[str, Any]] | None:
-        """Of images what the first layer looks for and the last one draws: whole images, or kernels."""
+        """For images, the weights of the first and last layer, as images or kernels."""
         if not self.picture:
             return None
         made = []
@@ -239,19 +238,19 @@ class Report(Measured):
 
 
 def heading(model: Any, title: str, facts: Mapping[str, str] | None) -> dict[str, Any]:
-    """What a page starts and ends with."""
+    """The title and the facts of a page."""
     name = type(model).__name__
     k = model.code_size_
     described = {**(facts or {}), "model": repr(model), "layers": model.summary()}
     return {
         "title": title or name,
-        "subtitle": f"{name}: {model.network_.theta.size:,} parameters, codes of {counted(k, 'number')}",
+        "subtitle": f"{name}: {model.network_.theta.size:,} parameters, code size {k}",
         "facts": [[str(name), str(value)] for name, value in described.items()],
     }
 
 
 def curves(model: Any) -> list[dict[str, Any]] | None:
-    """The loss by epoch; the kept epoch is the best one where the training was told to go back to it."""
+    """The loss by epoch; `kept` is the epoch whose weights were restored, if any."""
     history = model.history_
     names = {"loss": "training", "val_loss": "validation"}
     series = [
@@ -262,8 +261,8 @@ def curves(model: Any) -> list[dict[str, Any]] | None:
         "series": series,
         "ylabel": loss if isinstance(loss, str) else "loss",
         "kept": model.best_epoch_,
-        "note": "Training losses include noise, dropout or corruption, where the model has any; validation losses do "
-        "not.",
+        "note": "The training loss includes noise, dropout or corruption, if the model has any; the validation loss "
+        "does not.",
         "label": "loss by epoch",
     }
     return [chart] if series else None

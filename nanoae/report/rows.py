@@ -1,4 +1,4 @@
-"""Rows for a page: which of them are shown, and what they look like."""
+"""Rows for a page: which rows are shown, and how."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from nanoae.plot.labels import CLASSES, Labels
 from nanoae.plot.mosaic import CHANNELS
 from nanoae.report.page import Page
 
-NUMBERS = 1_600_000  # of all the rows that stand in a page as points
+NUMBERS = 1_600_000  # total numbers of the rows that a page shows as points
 POINTS = 2_000
 SHOWN = 12
 BINS = 60
-SIDE = 64  # pixels that a picture in the page has at most
+SIDE = 64  # maximum pixels per side of a picture in the page
 
 
 @dataclass
 class Picture:
-    """How an example (D,) is laid out as an image; `step`: each that many pixels one is shown."""
+    """The layout of an example (D,) as an image; only every `step`-th pixel is shown."""
 
     height: int
     width: int
@@ -33,7 +33,7 @@ class Picture:
 
     @classmethod
     def of(cls, shape: tuple[int, ...], low: float, high: float) -> Picture | None:
-        """Of examples (H, W), (C, H, W) or (H, W, C), C 1, 3 or 4, the last an alpha; None of others."""
+        """The layout of examples (H, W), (C, H, W) or (H, W, C) with C = 1, 3 or 4 (with alpha); None for others."""
         if len(shape) == 2:
             return cls(*shape, 1, False, low, high)
         if len(shape) == 3 and shape[0] in CHANNELS:
@@ -43,14 +43,14 @@ class Picture:
         return None
 
     def small(self) -> Picture:
-        """The same with at most SIDE pixels a side."""
+        """The same layout with at most SIDE pixels per side."""
         step = math.ceil(max(self.height, self.width) / SIDE)
         height = math.ceil(self.height / step)
         width = math.ceil(self.width / step)
         return Picture(height, width, self.channels, self.last, self.low, self.high, step)
 
     def taken(self, x: np.ndarray, whole: Picture) -> np.ndarray:
-        """Rows x (n, D) of `whole` as (n, D') of this one."""
+        """Rows x (n, D) in the layout `whole`, subsampled to this layout (n, D')."""
         n = len(x)
         step = self.step
         if step == 1:
@@ -63,7 +63,7 @@ class Picture:
 
 
 def in_page(page: Page, x: np.ndarray, picture: Picture | None) -> dict[str, Any]:
-    """Rows x (n, D): as pictures, where they are images."""
+    """Rows x (n, D) for the page: as pixels if they are images, else as numbers."""
     if picture is None:
         return page.array(x)
     shown = picture.small().taken(x, picture)
@@ -71,13 +71,13 @@ def in_page(page: Page, x: np.ndarray, picture: Picture | None) -> dict[str, Any
 
 
 def points(n: int, size: int) -> np.ndarray:
-    """The rows that stand as points, evenly spaced through n of `size` numbers."""
+    """Indices of the rows shown as points: evenly spaced among n rows of `size` numbers."""
     most = min(max(NUMBERS // size, 50), POINTS)
     return np.linspace(0, n - 1, min(n, most)).astype(np.intp)
 
 
 def of_each_class(rows: np.ndarray, labels: Labels | None, most: int = SHOWN) -> np.ndarray:
-    """The first rows: one of each class, then a second of each, and so on."""
+    """The first rows: one of each class, then a second of each, and so on, up to `most`."""
     if labels is None or labels.names is None or len(labels.names) > most:
         return rows[:most]
     n = len(rows)
@@ -86,7 +86,7 @@ def of_each_class(rows: np.ndarray, labels: Labels | None, most: int = SHOWN) ->
     classes = values[order]
     starts = np.searchsorted(classes, np.unique(classes))
     sizes = np.diff(np.append(starts, n))
-    rank = np.arange(n) - np.repeat(starts, sizes)  # 0 for a class's first
+    rank = np.arange(n) - np.repeat(starts, sizes)  # 0 for the first row of a class
     first = order[np.lexsort((classes, rank))][:most]
     by_class = np.lexsort((first, values[first]))
     return rows[first[by_class]]
@@ -95,8 +95,8 @@ def of_each_class(rows: np.ndarray, labels: Labels | None, most: int = SHOWN) ->
 def by_label(
     errors: np.ndarray, theirs: np.ndarray | None, labels: Labels | None
 ) -> list[list[Any]] | None:
-    """[label, its rows' mean error, that of the baseline or None, how many rows] for each class, at most CLASSES, those
-    with the largest errors."""
+    """[label, mean error, mean error of the baseline or None, number of rows] for each class; if there are more than
+    CLASSES, for those with the largest errors."""
     if labels is None or labels.names is None:
         return None
     numbers = labels.values.astype(np.intp)
@@ -112,7 +112,7 @@ def by_label(
 
 
 def histogram(values: np.ndarray, *marks: float) -> tuple[np.ndarray, np.ndarray]:
-    """How many of the finite values lie between which edges; those reach as far as the marks."""
+    """Counts and edges of a histogram of the finite values, whose range includes the marks."""
     finite = values[np.isfinite(values)].astype(np.float64)
     ends = np.append(finite, marks)
     low, high = (ends.min(), ends.max()) if len(ends) else (0.0, 1.0)

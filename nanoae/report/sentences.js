@@ -1,11 +1,11 @@
 "use strict";
-// Lines of text: cut into words and numbered as nanoae's Vocabulary does it, and said word after word by the decoder,
-// which is told the word before, the keyword and the code (teacher_forcing.py, text.py).
+// Lines of text: tokenized like nanoae's Vocabulary, and decoded token by token; the decoder's input is the previous
+// token, the keyword and the code (teacher_forcing.py, text.py).
 
 const NO_WORD = 0, END = 1;
 
 class Sentences {
-  /** vocabulary: {words, starts, unit, steps}, steps: the numbers in a line's row. */
+  /** vocabulary: {words, starts, unit, steps}; steps is the length of an encoded line. */
   constructor(vocabulary, network) {
     Object.assign(this, vocabulary);
     this.network = network;
@@ -28,7 +28,7 @@ class Sentences {
     return this.network.encode(this.encode(line, keyword));
   }
 
-  /** The line of a code; temperature 0 takes the likeliest word each time. */
+  /** Decode a code to a line; temperature 0 always takes the most probable token. */
   say(code, keyword, temperature = 0, random = Math.random) {
     const start = 2 + Math.max(this.starts.indexOf(keyword), 0), first = wordVector(this.teacher, start);
     let state = new Float64Array(this.gru.n_out), word = start, line = "";
@@ -42,7 +42,7 @@ class Sentences {
     return line.trim();
   }
 
-  /** Drawn from softmax(scores / temperature), of what can be said: the largest after Gumbel noise. */
+  /** Sample a token from softmax(scores / temperature), by the Gumbel-max trick. */
   choose(scores, temperature, random) {
     let best = END, most = -Infinity;
     for (let word = 0; word < scores.length; word++) {

@@ -1,10 +1,10 @@
 "use strict";
-// What the decoder gives, as it is looked at: an image, a table's row, or a line of text.
+// Views of the decoder's output: an image, a row of a table, or a line of text.
 
 class ImageView {
   constructor(image) {
     this.image = image;
-    this.canvas = element("canvas", { class: "picture", role: "img", "aria-label": "what the decoder makes of the code" });
+    this.canvas = element("canvas", { class: "picture", role: "img", "aria-label": "decoded image" });
     this.element = this.canvas;
   }
 
@@ -35,7 +35,7 @@ class TableView {
 
   show(output, points, row) {
     const series = [{ name: "decoded", values: output }];
-    if (points) series.push({ name: "the row", values: this.values(points, row) });
+    if (points) series.push({ name: "original", values: this.values(points, row) });
     this.element.replaceChildren(profile(series, this.columns));
   }
 
@@ -57,7 +57,7 @@ class TextView {
     this.line = element("p", { class: "line" });
     this.others = element("ul", { class: "others" });
     this.temperature = element("input", { type: "range", min: 0, max: 1.5, step: 0.1, value: 0.8, "aria-label": "temperature" });
-    this.element = element("div", { class: "text" }, element("p", { class: "quiet" }, "the likeliest line"), this.line,
+    this.element = element("div", { class: "text" }, element("p", { class: "quiet" }, "most probable line"), this.line,
       element("label", { class: "knob" }, element("span", {}, "temperature"), this.temperature), this.others);
     this.temperature.addEventListener("input", () => this.draw());
   }
