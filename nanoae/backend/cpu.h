@@ -1,14 +1,13 @@
-// What kernels.cu needs of its machine, on the CPU; cuda.h is the other one.
+// The machine-dependent part of kernels.cu for the CPU; cuda.h is that for the GPU.
 //
-// A block is a part of the work that one thread does from its beginning to its end (pool.cpp), in loops that the
-// compiler makes SIMD instructions of. Blocks depend on the size of the arrays, never on the number of threads: every
-// sum is taken in the same order each time.
+// A block is a part of the work that one thread does as a whole (pool.cpp), in loops that the compiler vectorises.
+// Blocks depend on the sizes of arrays, never on the number of threads, so that every sum has a fixed order.
 
 #include <cmath>
 #include <cstddef>
 #include <utility>
 
-// In pool.cpp: work(data, b) for all b < blocks, and out = a b by the BLAS on the calling thread.
+// In pool.cpp: work(data, b) for all b < blocks, and out = a b with the BLAS on the calling thread.
 void run(void (*work)(void* data, size_t block), void* data, size_t blocks);
 void gemm(bool trans_a, bool trans_b, size_t m, size_t n, size_t k, const float* a, size_t lda, const float* b,
           size_t ldb, float* out, size_t ldc);
@@ -27,16 +26,16 @@ namespace NAME(cpu, real) {  // to the end of kernels.cu
         Launch launch{arguments, x, y};                                                                         \
         run([](void* data, size_t block) { run_block(name, data, block); }, &launch, (size_t)x * y);            \
     }                                                                                                           \
-    __attribute__((flatten)) void name(__VA_ARGS__)  // in one piece with what it calls: else no loop becomes SIMD
+    __attribute__((flatten)) void name(__VA_ARGS__)  // inlines all calls, without which loops are not vectorised
 #define __device__ inline
 #define __shared__
 #ifdef __clang__
 #define SIMD _Pragma("clang loop vectorize(assume_safety)")
 #else
-#define SIMD _Pragma("GCC ivdep")  // element i of one array meets element i of the others, whether they overlap or not
+#define SIMD _Pragma("GCC ivdep")  // arrays may be identical: iterations touch only element i of each
 #endif
 #define SIMD_MAX _Pragma("omp simd reduction(max : most)")
-#define SIMD_SUM _Pragma("omp simd reduction(+ : sum)")  // in another order than one by one
+#define SIMD_SUM _Pragma("omp simd reduction(+ : sum)")  // reorders the sum
 
 struct Index { unsigned x, y; };
 static thread_local Index blockIdx, gridDim;
@@ -45,7 +44,7 @@ inline void __syncthreads() {}
 
 struct Range { size_t begin, end; };
 
-// Block `block` of `blocks` equal parts of 0 .. n-1, which begin at multiples of 16: lines of the cache
+// Block `block` of `blocks` equal parts of 0 .. n-1, which begin at multiples of 16, i.e. at cache lines
 inline Range range_of(size_t n, size_t block, size_t blocks) {
     size_t size = ((n + blocks - 1) / blocks + 15) & ~size_t(15), begin = size * block, end = begin + size;
     return {begin < n ? begin : n, end < n ? end : n};
@@ -58,8 +57,8 @@ inline Range range_of(size_t n, size_t block, size_t blocks) {
 #define EACH_PIXEL(w, n, ...) EACH_OF(w, n, __VA_ARGS__)
 #define EACH_OF(w, n, W, N) for (size_t w = 0; w < size_t(W); w++) SIMD for (size_t n = 0; n < size_t(N); n++)
 
-// use(i, r) for each element i of a table and its row r: rows of `length` neighbours, or (length 1) columns of a table
-// that has `rows` of them
+// use(i, r) for each element i of a table and its row r: rows of `length` adjacent elements, or if length is 1, the
+// columns of a C-order table with `rows` columns
 template <class Use> void each_of_table(Use use, size_t length, size_t rows, size_t n) {
     size_t line = length == 1 ? rows : length, lines = n / line;
     size_t begin = lines * blockIdx.x / gridDim.x, end = lines * (blockIdx.x + 1) / gridDim.x;
@@ -69,11 +68,11 @@ template <class Use> void each_of_table(Use use, size_t length, size_t rows, siz
         for (size_t r = begin; r < end; r++) SIMD for (size_t k = 0; k < line; k++) use(r * line + k, r);
 }
 
-const size_t LANES = 64, RUN = 64;  // rows side by side; summands that are added up before they meet the others
-const size_t FOLDED = 2048;         // numbers of images side by side, which the cache of a core has room for
+const size_t LANES = 64, RUN = 64;  // rows summed side by side; summands of a partial sum
+const size_t FOLDED = 2048;         // values folded side by side, which fit in the cache of a core
 
-// out[w, n] = scale · value, which is `start` and then what visit(w, fold) makes of it by calls of
-// fold(first, last, [](real value, integer n) { return the next value; }) for those n that are first .. last-1
+// out[w, n] = scale · value, where value is `start`, updated by the calls that visit(w, fold) makes of
+// fold(first, last, [](real value, integer n) { return next value; }) for n = first .. last-1
 template <class Visit> void fold_pixels(real* out, size_t W, size_t N, real start, real scale, Visit visit) {
     for (size_t w = 0; w < W; w++)
         for (size_t begin = 0; begin < N; begin += FOLDED) {
@@ -103,7 +102,7 @@ template <class Term> real max_row(Term term, size_t n) {
     return most;
 }
 
-// True in the last of `blocks` blocks that gets here, which sees what the others have written; leaves the ticket at 0.
+// True in the last of `blocks` blocks to get here, which sees the writes of the others; resets the ticket to 0.
 inline bool last_block(unsigned* ticket, unsigned blocks) {
     bool last = __atomic_add_fetch(ticket, 1, __ATOMIC_ACQ_REL) == blocks;
     if (last) *ticket = 0;
@@ -111,8 +110,8 @@ inline bool last_block(unsigned* ticket, unsigned blocks) {
 }
 
 // out[r] = scale · Σ_m term(r, r · row_step + m · step)
-// Block (x, y) adds up `width` rows, the gridDim.y-th part number y of their length; the last one of the y adds their
-// results up, from `partial`, which has room for LANES rows of each block.
+// Block (x, y) sums `width` rows over part y of gridDim.y parts of their length; the last of these blocks sums the
+// parts from `partial`, which has room for LANES rows of each block.
 template <class Term>
 void sum_rows(Term term, real* out, real scale, real* partial, unsigned* tickets, size_t rows, size_t length,
               size_t row_step, size_t step, size_t width) {
@@ -124,7 +123,7 @@ void sum_rows(Term term, real* out, real scale, real* partial, unsigned* tickets
         for (size_t m = part.begin; m < part.end && step > 1; m += RUN) {  // columns, side by side
             real run[LANES] = {};
             size_t end = m + RUN < part.end ? m + RUN : part.end;
-            for (size_t k = m; k < end && count == LANES; k++)  // a number that the compiler knows: the run in registers
+            for (size_t k = m; k < end && count == LANES; k++)  // a constant count keeps the run in registers
                 SIMD for (size_t lane = 0; lane < LANES; lane++) run[lane] += term(first + lane, first + lane + k * step);
             for (size_t k = m; k < end && count != LANES; k++)
                 SIMD for (size_t lane = 0; lane < count; lane++) run[lane] += term(first + lane, first + lane + k * step);
@@ -149,8 +148,8 @@ void sum_rows(Term term, real* out, real scale, real* partial, unsigned* tickets
 }
 
 // ---------------------------------------------------------------------------------------------------- functions
-// Those of the C library compute one number at a time. Of these the compiler makes SIMD instructions: arithmetic and
-// choices alone. They are right to 3 units in the last digit; NaN, infinities and subnormal numbers are kept.
+// The C library's functions compute one number at a time. These consist of arithmetic and selections only, which the
+// compiler vectorises. They are accurate to 3 ulp; NaN, infinities and subnormal numbers are handled.
 
 template <size_t size> struct Format;
 template <> struct Format<4> { typedef int bits; enum { DIGITS = 23, BIAS = 127 }; };
@@ -160,14 +159,14 @@ typedef F::bits bits;
 
 const bool SHORT = sizeof(real) == 4;
 const real INFINITE = __builtin_inff(), NOT_A_NUMBER = __builtin_nanf(""), LOG2E = 1.4426950408889634;
-const real LN2 = SHORT ? 0.693145751953125 : 6.93147180369123816490e-01;              // its first digits, and the
-const real LN2_REST = SHORT ? 1.42860682030941723212e-06 : 1.90821492927058770002e-10;  // others: n LN2 is exact
-const real ROUNDER = SHORT ? 12582912.0 : 6755399441055744.0;  // 1.5 · 2^DIGITS: beside it no digit is left for a fraction
+const real LN2 = SHORT ? 0.693145751953125 : 6.93147180369123816490e-01;              // the leading digits, and
+const real LN2_REST = SHORT ? 1.42860682030941723212e-06 : 1.90821492927058770002e-10;  // the rest: n LN2 is exact
+const real ROUNDER = SHORT ? 12582912.0 : 6755399441055744.0;  // 1.5 · 2^DIGITS: adding it rounds to an integer
 const real LEAST_NORMAL = SHORT ? 1.17549435e-38 : 2.2250738585072014e-308, TWO_TO_DIGITS = SHORT ? 8388608.0 : 4503599627370496.0;
 
 inline bits bits_of(real x) { bits b; __builtin_memcpy(&b, &x, sizeof b); return b; }
 inline real real_of(bits b) { real x; __builtin_memcpy(&x, &b, sizeof x); return x; }
-inline real two_to(bits n) { return real_of((n + F::BIAS) << F::DIGITS); }  // 2ⁿ of a normal number
+inline real two_to(bits n) { return real_of((n + F::BIAS) << F::DIGITS); }  // 2ⁿ, for normal results
 
 inline real fabs(real x) { return real_of(bits_of(x) & ~((bits)1 << (8 * sizeof x - 1))); }
 inline real with_sign_of(real s, real x) { return real_of(bits_of(x) | (bits_of(s) & ((bits)1 << (8 * sizeof x - 1)))); }
@@ -183,7 +182,7 @@ template <class... C> real polynomial(real x, double c, C... more) { return poly
 
 struct Power { real part; bits n; };  // eˣ = 2ⁿ (1 + part)
 
-// n = the whole number nearest to x / log 2, r = x - n log 2, part = eʳ - 1 by its Taylor series
+// n = the integer nearest to x / log 2, r = x - n log 2, part = eʳ - 1 by its Taylor series
 inline Power power(real x) {
     real n = (x * LOG2E + ROUNDER) - ROUNDER, r = (x - n * LN2) - n * LN2_REST;
     bits whole = bits_of(n + ROUNDER) - bits_of(ROUNDER);
@@ -194,7 +193,7 @@ inline Power power(real x) {
 
 inline real exp(real x) {
     Power p = power(within(x, SHORT ? -105 : -746, SHORT ? 89 : 710));
-    bits half = p.n >> 1;  // 2ⁿ itself may be no normal number
+    bits half = p.n >> 1;  // 2ⁿ itself may not be a normal number
     return (1 + p.part) * two_to(half) * two_to(p.n - half);
 }
 
@@ -232,7 +231,7 @@ inline real log1p(real x) {
                               1. / 23, 1. / 25, 1. / 27, 1. / 29, 1. / 31);
 }
 
-// sin and cos of x in [0, 7), by quarters: x = n π/2 + r
+// sin and cos of x in [0, 7), by quadrants: x = n π/2 + r
 struct Quarter { real sin, cos; bits n; };
 inline Quarter quarter(real x) {
     const real HALF_PI = SHORT ? 1.5703125 : 1.57079632673412561417e+00;
@@ -259,9 +258,9 @@ inline real cos(real x) {
 
 // ---------------------------------------------------------------------------------------------------- launches
 
-struct Launch { const char* arguments; unsigned x, y; };  // of a grid of x · y blocks
+struct Launch { const char* arguments; unsigned x, y; };  // a grid of x · y blocks
 
-// Each argument has 8 bytes.
+// Each argument takes 8 bytes.
 template <class... T, size_t... i>
 void call(void (*kernel)(T...), const char* arguments, std::index_sequence<i...>) {
     kernel(*(const T*)(arguments + 8 * i)...);
@@ -274,7 +273,7 @@ template <class... T> void run_block(void (*kernel)(T...), void* data, size_t bl
     call(kernel, launch->arguments, std::index_sequence_for<T...>());
 }
 
-template <class T> struct Code { static const char value = 'P'; };  // those of Python's module struct
+template <class T> struct Code { static const char value = 'P'; };  // format codes of Python's module struct
 template <> struct Code<long long> { static const char value = 'q'; };
 template <> struct Code<unsigned long long> { static const char value = 'Q'; };
 template <> struct Code<size_t> { static const char value = 'Q'; };
@@ -285,10 +284,10 @@ template <class... T> const char* signature(void (*)(T...)) {
     return codes;
 }
 
-// ---------------------------------------------------------------------------------------------------- the CPU's own
+// ---------------------------------------------------------------------------------------------------- CPU-only kernels
 
-// out = a b  for a (m, k), b (k, n); a row of them, or where transposed a column, is `ld` numbers behind the one before.
-// A block has some rows of out, or columns where there are more of these.
+// out = a b  for a (m, k), b (k, n); rows, or columns if transposed, are `ld` elements apart.
+// A block computes some rows of out, or some columns if there are more of these.
 KERNEL(matmul, const real* a, const real* b, real* out, size_t m, size_t n, size_t k, size_t trans_a, size_t trans_b,
        size_t lda, size_t ldb, size_t ldc) {
     Range part = range_of(m > n ? m : n, blockIdx.x, gridDim.x);
@@ -298,7 +297,7 @@ KERNEL(matmul, const real* a, const real* b, real* out, size_t m, size_t n, size
     else gemm(trans_a, trans_b, m, count, k, a, lda, b + part.begin * (trans_b ? ldb : 1), ldb, out + part.begin, ldc);
 }
 
-// out[a, b, c] = x[a, b, c], whose axes have these steps
+// out[a, b, c] = x[a, b, c], for x with these strides
 KERNEL(permute, const real* x, real* out, size_t A, size_t B, size_t C, long long step_a, long long step_b, long long step_c) {
     EACH_ROW(row, A * B) {
         const real* first = x + (long long)(row / B) * step_a + (long long)(row % B) * step_b;
@@ -307,14 +306,14 @@ KERNEL(permute, const real* x, real* out, size_t A, size_t B, size_t C, long lon
     }
 }
 
-// out = (Σ x, min x, max x);  the last two mean something where the sum is a number
+// out = (Σ x, min x, max x);  the last two are valid only if the sum is not NaN
 KERNEL(survey, const real* x, real* out, size_t n) {
     out[0] = sum_row([=](size_t i) { return x[i]; }, n);
     out[1] = -max_row([=](size_t i) { return -x[i]; }, n);
     out[2] = max_row([=](size_t i) { return x[i]; }, n);
 }
 
-// out[0] = how many columns of x (n, d) have a least number not in limits[0] .. limits[1], or a largest not in
+// out[0] = number of columns of x (n, d) whose minimum is outside limits[0] .. limits[1], or whose maximum is outside
 // limits[2] .. limits[3]
 KERNEL(strays, const real* x, const real* limits, real* out, size_t n, size_t d) {
     size_t count = 0;
@@ -336,7 +335,7 @@ KERNEL(strays, const real* x, const real* limits, real* out, size_t n, size_t d)
     out[0] = count;
 }
 
-// out = z = (x - center) / scale, rows of x (n, d);  beyond ±limit ±(limit + log(1 + |z| - limit))
+// out = z = (x - center) / scale, for rows of x (n, d);  beyond ±limit, ±(limit + log(1 + |z| - limit))
 KERNEL(standardize, const real* x, const double* center, const double* scale, const double* limit, float* out, size_t n,
        size_t d) {
     Range part = range_of(n, blockIdx.x, gridDim.x);

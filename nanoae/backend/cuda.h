@@ -1,23 +1,23 @@
-// What kernels.cu needs of its machine, on the GPU; cpu.h is the other one.
+// The machine-dependent part of kernels.cu for the GPU; cpu.h is that for the CPU.
 //
-// Any grid of blocks of THREADS, a power of 2: thread i works on elements i, i + number of threads, ...
+// Works with any grid of blocks of THREADS, a power of 2: thread i processes elements i, i + number of threads, ...
 
 #define KERNEL(name, ...) extern "C" __global__ void name(__VA_ARGS__)
 #define EACH(i, n) \
     for (size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x; i < (n); i += (size_t)gridDim.x * THREADS)
-#define EACH_ROW(row, rows) for (size_t row = blockIdx.x; row < (rows); row += gridDim.x)  // a row is a block's work,
+#define EACH_ROW(row, rows) for (size_t row = blockIdx.x; row < (rows); row += gridDim.x)  // one block per row,
 #define EACH_IN_ROW(i, n) for (size_t i = threadIdx.x; i < (n); i += THREADS)              // shared by its threads
 #define EACH_PIXEL(w, n, ...) EACH_OF(w, n, __VA_ARGS__)
 #define EACH_OF(w, n, W, N) EACH_IN_ROW(place, (W) * (N)) if (size_t w = place / (N), n = place % (N); true)
 
-// use(i, r) for each element i of a table and its row r: rows of `length` neighbours, or (length 1) columns of a table
-// that has `rows` of them
+// use(i, r) for each element i of a table and its row r: rows of `length` adjacent elements, or if length is 1, the
+// columns of a C-order table with `rows` columns
 template <class Use> __device__ void each_of_table(Use use, size_t length, size_t rows, size_t n) {
     EACH(i, n) use(i, length == 1 ? i % rows : i / length);
 }
 
-// out[w, n] = scale · value, which is `start` and then what visit(w, fold) makes of it by calls of
-// fold(first, last, [](real value, integer n) { return the next value; }) for those n that are first .. last-1
+// out[w, n] = scale · value, where value is `start`, updated by the calls that visit(w, fold) makes of
+// fold(first, last, [](real value, integer n) { return next value; }) for n = first .. last-1
 template <class Visit>
 __device__ void fold_pixels(real* out, size_t W, size_t N, real start, real scale, Visit visit) {
     EACH_IN_ROW(i, W * N) {
@@ -30,7 +30,7 @@ __device__ void fold_pixels(real* out, size_t W, size_t N, real start, real scal
     }
 }
 
-// op over the values of the threads with the same threadIdx.x % width; width a power of 2. All threads get the result.
+// Reduce the values of threads with equal threadIdx.x % width by op; width is a power of 2. All threads get the result.
 template <class Op> __device__ real reduce_block(real value, unsigned width, Op op) {
     __shared__ real cell[THREADS];
     cell[threadIdx.x] = value;
@@ -40,7 +40,7 @@ template <class Op> __device__ real reduce_block(real value, unsigned width, Op 
     }
     __syncthreads();
     value = cell[threadIdx.x % width];
-    __syncthreads();  // the cells are free again
+    __syncthreads();  // the cells can be reused
     return value;
 }
 
@@ -60,7 +60,7 @@ template <class Term> __device__ real max_row(Term term, size_t n) {
     return reduce_block(most, 1, [](real a, real b) { return a > b ? a : b; });
 }
 
-// True in the last of `blocks` blocks that gets here, which sees what the others have written; leaves the ticket at 0.
+// True in the last of `blocks` blocks to get here, which sees the writes of the others; resets the ticket to 0.
 __device__ bool last_block(unsigned* ticket, unsigned blocks) {
     __shared__ bool last;
     __threadfence();
@@ -72,8 +72,8 @@ __device__ bool last_block(unsigned* ticket, unsigned blocks) {
 }
 
 // out[r] = scale · Σ_m term(r, r · row_step + m · step)
-// Block (x, y) adds up `width` rows side by side, every gridDim.y-th part of their length; the last one of the y adds
-// their results up, from `partial`. Rows that are columns in memory (step > 1) want width 32, others width 1.
+// Block (x, y) sums `width` rows side by side, over one of gridDim.y parts of their length; the last of these blocks
+// sums the parts from `partial`. Use width 32 for rows that are columns in memory (step > 1), else 1.
 template <class Term>
 __device__ void sum_rows(Term term, real* out, real scale, volatile real* partial, unsigned* tickets,
                          size_t rows, size_t length, size_t row_step, size_t step, unsigned width) {

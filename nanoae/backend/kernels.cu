@@ -1,27 +1,27 @@
-// The fused kernels of nanoae, for GPU and CPU. Each does a primitive of Ops, and carries its formula.
+// The fused kernels of nanoae, for GPU and CPU. Each implements a primitive of Ops, with its formula as a comment.
 //
-// Compiled when first used, once with real = float and once with real = double, behind the header of its machine: cuda.h
-// or cpu.h. Both give it the same words:
+// Compiled on first use, once with real = float and once with real = double, after the header of the machine: cuda.h
+// or cpu.h. Both define the same vocabulary:
 //
-//   KERNEL(name, arguments)                    a function over whole arrays, of any number of elements, in blocks
+//   KERNEL(name, arguments)                    a function on whole arrays of any size, split into blocks
 //   EACH(i, n)                                 for each of n elements
-//   EACH_ROW(row, rows), EACH_IN_ROW(i, n)     for each row, which is a block's work, and for each element of it
+//   EACH_ROW(row, rows), EACH_IN_ROW(i, n)     for each row (one block per row), and for each element of it
 //   EACH_PIXEL(w, n, W, N)                     for each of W pixels and N images in a row
 //   each_of_table(use, length, rows, n)        use(i, r) for each element i of a table and its row r
-//   fold_pixels(out, W, N, start, scale, visit)  for each pixel w of a row of images, N of each, what `visit` folds
-//   sum_row(term, n), max_row(term, n)         over a row, in a block
+//   fold_pixels(out, W, N, start, scale, visit)  for each pixel w of a row of N images, a fold defined by `visit`
+//   sum_row(term, n), max_row(term, n)         over a row, within a block
 //   sum_rows(term, SUM_ARGUMENTS)              over the rows of a table, or over everything
 //
-// What changes from step to step is read from device memory, so that every kernel can be part of a CUDA graph.
+// Everything that changes from step to step is read from device memory, so that kernels can be part of a CUDA graph.
 
 typedef long long integer;
 typedef unsigned long long word;
 
 // ---------------------------------------------------------------------------------------------------- sums
-// Every sum is taken in the same order each time, so it has the same bits each time: no floating-point atomics.
+// Every sum has a fixed order, without floating-point atomics, so that results are bit-identical between runs.
 
-// What a kernel that sums takes besides:  out[r] = scale · Σ_m term(r, i),  i = r · row_step + m · step the place in
-// memory,  r < rows, m < length.
+// Further arguments of a kernel that sums:  out[r] = scale · Σ_m term(r, i),  with i = r · row_step + m · step the
+// position in memory,  r < rows, m < length.
 #define SUM real *out, double scale, real *partial, unsigned *tickets, \
     size_t rows, size_t length, size_t row_step, size_t step, size_t width
 #define SUM_ARGUMENTS out, real(scale), partial, tickets, rows, length, row_step, step, unsigned(width)
@@ -31,7 +31,7 @@ KERNEL(sum, const real* x, SUM) {
     sum_rows([=](size_t, size_t i) { return x[i]; }, SUM_ARGUMENTS);
 }
 
-// out[r] = scale · factor[r] Σ x y;  no factor: 1
+// out[r] = scale · factor[r] Σ x y;  factor is optional, by default 1
 KERNEL(sum_products, const real* x, const real* y, const real* factor, SUM) {
     if (factor) sum_rows([=](size_t r, size_t i) { return factor[r] * x[i] * y[i]; }, SUM_ARGUMENTS);
     else sum_rows([=](size_t, size_t i) { return x[i] * y[i]; }, SUM_ARGUMENTS);
@@ -43,7 +43,7 @@ KERNEL(clip_norm, real* x, const real* squares, double max_norm, size_t n) {
     if (factor < 1 || isnan(factor)) EACH(i, n) x[i] *= factor;
 }
 
-// out = x y, or a x where there is no y
+// out = x y, or a x if y is null
 KERNEL(multiply, const real* x, const real* y, double a, real* out, size_t n) {
     if (!y) {
         EACH(i, n) out[i] = real(a) * x[i];
@@ -61,12 +61,12 @@ KERNEL(axpby, real* y, double a, const real* x, double b, size_t n) {
 
 __device__ real sigmoid(real x) { return real(0.5) + real(0.5) * tanh(real(0.5) * x); }
 
-// The tanh of GELU's tanh form (Hendrycks & Gimpel 2016), and the derivative of what it is the tanh of
+// The tanh in GELU's tanh form (Hendrycks & Gimpel 2016), and the derivative of its argument
 __device__ real gelu_tanh(real x) { return tanh(x * (real(0.7978845608028654) + real(0.035677408136300125) * x * x)); }
 __device__ real gelu_slope(real x) { return real(0.7978845608028654) + real(0.10703222440890037) * x * x; }
 
-// Of each activation: its name, y = f(x), and f' as a function of what forward keeps: OF_Y y = f(x), OF_X x itself. a is
-// its parameter. A NaN stays one: comparisons with it are false. A new activation needs a line here.
+// For each activation its name, y = f(x), and f' as a function of what forward keeps: OF_Y y = f(x), OF_X x itself. a
+// is its parameter. NaN is propagated: comparisons with it are false. A new activation needs a line here.
 #define ACTIVATIONS(A)                                                                                                \
     A(IDENTITY, x, OF_Y, 1)                                                                                           \
     A(RELU, x < 0 ? 0 : x, OF_Y, y > 0)                                                                               \
@@ -115,7 +115,7 @@ template <integer number> struct Constant {
     __device__ constexpr operator integer() const { return number; }
 };
 
-// use(f) with f as a constant, so that the loops in it have no choice to make
+// use(f) with f as a compile-time constant, so that loops contain no branches
 template <class Use> __device__ void with_activation(integer f, Use use) {
     switch (f) {
 #define A(name, f, of, slope) case name: return use(Constant<name>());
@@ -134,7 +134,7 @@ KERNEL(activation_backward, const real* dy, const real* y, real* dx, integer f, 
     with_activation(f, [=](auto f) { EACH(i, n) dx[i] = dy[i] * derivative(f, y[i], a); });
 }
 
-// y[r, m] = f(z[r, m] + b[r]);  z stays, with b, if f' is a function of it, else it may be y
+// y[r, m] = f(z[r, m] + b[r]);  if f' is a function of z, z += b is stored; else z may be y
 KERNEL(bias_activation, real* z, real* y, const real* b, integer f, double a, size_t length, size_t rows, size_t n) {
     with_activation(f, [=](auto f) {
         each_of_table([=](size_t i, size_t r) {
@@ -171,7 +171,7 @@ KERNEL(softmax, const real* x, real* y, size_t rows, size_t d) {
     }
 }
 
-// out[n, i] = 1 if x[n, i] is one of the k largest of its row, of equal ones the first, else 0
+// out[n, i] = 1 if x[n, i] is one of the k largest of its row, the first ones in a tie, else 0
 KERNEL(top_k_mask, const real* x, real* out, integer k, size_t rows, size_t d) {
     EACH_ROW(n, rows) {
         EACH_IN_ROW(i, d) {
@@ -186,7 +186,7 @@ KERNEL(top_k_mask, const real* x, real* out, integer k, size_t rows, size_t d) {
 }
 
 // ---------------------------------------------------------------------------------------------------- losses
-// Each leaves scale · Σ in `out` and the gradient in dy.
+// Each writes scale · Σ to `out` and the gradient to dy.
 
 // Σ (y - t)²,  dy = 2 scale (y - t)
 KERNEL(mse, const real* y, const real* t, real* dy, SUM) {
@@ -207,7 +207,7 @@ KERNEL(bce, const real* z, const real* t, real* dz, SUM) {
     }, SUM_ARGUMENTS);
 }
 
-__device__ real sign(real x) { return x > 0 ? 1 : x < 0 ? -1 : x; }  // of 0 it is 0, of NaN NaN
+__device__ real sign(real x) { return x > 0 ? 1 : x < 0 ? -1 : x; }  // 0 for 0, NaN for NaN
 
 // Σ |y - t|,  dy = scale · sign(y - t)
 KERNEL(l1, const real* y, const real* t, real* dy, SUM) {
@@ -236,7 +236,7 @@ KERNEL(l1_norm, const real* x, real* dx, SUM) {
     }, SUM_ARGUMENTS);
 }
 
-// Σ p log(p / q) + (1 - p) log((1 - p) / (1 - q)),  dq = scale ((1 - p) / (1 - q) - p / q),  q kept 1e-6 off 0 and 1
+// Σ p log(p / q) + (1 - p) log((1 - p) / (1 - q)),  dq = scale ((1 - p) / (1 - q) - p / q),  q in [1e-6, 1 - 1e-6]
 KERNEL(bernoulli_kl, const real* q, double p, real* dq, SUM) {
     sum_rows([=](size_t, size_t i) {
         real least = 1e-6, most = 1 - 1e-6, x = q[i];
@@ -247,8 +247,8 @@ KERNEL(bernoulli_kl, const real* q, double p, real* dq, SUM) {
     }, SUM_ARGUMENTS);
 }
 
-// out[n] = -w log p[n, t[n]],  dz = scale w (p - onehot(t)),  p = softmax(z), w = weights[n] or 1;  out is NaN for a t
-// that is no class
+// out[n] = -w log p[n, t[n]],  dz = scale w (p - onehot(t)),  p = softmax(z), w = weights[n] or 1;  out is NaN if t is
+// not a valid class
 KERNEL(softmax_cross_entropy, const real* z, const integer* t, const real* weights, double scale, real* dz, real* out,
                              size_t rows, size_t d) {
     EACH_ROW(n, rows) {
@@ -262,11 +262,11 @@ KERNEL(softmax_cross_entropy, const real* z, const integer* t, const real* weigh
 
 // ---------------------------------------------------------------------------------------------------- optimisers
 
-// A moment of a gradient that has died out shrinks down to subnormal numbers, over which a CPU takes ten times as long.
+// The moment of a gradient that stays 0 would become subnormal, which is ten times slower on a CPU.
 __device__ real flushed(real m) { return fabs(m) <= real(1e-30) ? 0 : m; }
 
 // m = beta1 · m + g,  v = beta2 · v + g²,  theta -= rate · m / (sqrt(v) + s eps)
-// with s = sqrt((1 - beta2ᵗ) / (1 - beta2)), rate = lr s (1 - beta1) / (1 - beta1ᵗ);  t, lr from device memory if given
+// with s = sqrt((1 - beta2ᵗ) / (1 - beta2)), rate = lr s (1 - beta1) / (1 - beta1ᵗ);  t, lr from *t_at, *lr_at if given
 KERNEL(adam, real* theta, const real* grad, real* m, real* v, const integer* t_at, integer t, const double* lr_at,
             double lr, double beta1, double beta2, double eps, size_t n) {
     __shared__ real rate, small;
@@ -284,7 +284,7 @@ KERNEL(adam, real* theta, const real* grad, real* m, real* v, const integer* t_a
     }
 }
 
-// u = momentum · u + g,  theta -= lr · u, or with Nesterov theta -= lr · (g + momentum · u);  no velocity: u = g
+// u = momentum · u + g,  theta -= lr · u, or with Nesterov theta -= lr · (g + momentum · u);  u = g without velocity
 KERNEL(sgd, real* theta, const real* grad, real* velocity, const double* lr_at, double lr, double momentum,
            integer nesterov, size_t n) {
     real rate = lr_at ? *lr_at : lr;
@@ -304,7 +304,7 @@ KERNEL(decay, real* theta, const double* rate_at, double rate, double decay, siz
     EACH(i, n) theta[i] *= factor;
 }
 
-// The start of step i of an epoch, clock = {i, t}, by one block: its rows of the order (n,), rows (batch,), and rate.
+// Begin step i of an epoch, clock = {i, t}, in one block: copy its rows (batch,) from the order (n,), and its rate.
 KERNEL(next_batch, integer* clock, double* rate, const double* rates, const integer* order, integer* rows, size_t batch,
                    size_t n) {
     size_t i = clock[0];
@@ -315,7 +315,7 @@ KERNEL(next_batch, integer* clock, double* rate, const double* rates, const inte
 
 // ---------------------------------------------------------------------------------------------------- rows
 
-// out[n] = scale · x[rows[n]], x of `stored` numbers, N rows of d
+// out[n] = scale · x[rows[n]], with x of type `stored`, N rows of d elements
 #define TAKE_ROWS(stored, name)                                                                                       \
     KERNEL(name, const stored* x, const integer* rows, real* out, double scale, integer N, size_t d, size_t n) {       \
         each_of_table([=](size_t i, size_t r) {                                                                       \
@@ -327,7 +327,7 @@ TAKE_ROWS(unsigned char, take_rows_uint8)
 TAKE_ROWS(float, take_rows_float32)
 TAKE_ROWS(double, take_rows_float64)
 
-// out[v] += Σ of the x[n] with 0 <= rows[n] = v < V, in the order of n: the first row of each v adds up the others
+// out[v] += Σ of the x[n] with 0 <= rows[n] = v < V, in the order of n: the first row of each v sums the others
 KERNEL(add_rows, const real* x, const integer* rows, real* out, integer V, size_t N, size_t d) {
     EACH_ROW(n, N) {
         bool first = 0 <= rows[n] && rows[n] < V;
@@ -344,17 +344,17 @@ KERNEL(add_rows, const real* x, const integer* rows, real* out, integer V, size_
 
 // ---------------------------------------------------------------------------------------------------- randomness
 
-// sqrt(-2 log(1 - u)) (cos 2πv, sin 2πv) of each pair u, v from U[0, 1): two numbers from N(0, 1) (Box & Muller 1958)
+// sqrt(-2 log(1 - u)) (cos 2πv, sin 2πv) for u, v from U[0, 1): two numbers from N(0, 1) (Box & Muller 1958)
 struct Pair { real first, second; };
 __device__ Pair gaussians(real u, real v) {
     real radius = sqrt(-2 * log(1 - u)), angle = real(6.283185307179586) * v;
     return {radius * cos(angle), radius * sin(angle)};
 }
 
-#ifdef CPU  // where NumPy draws u and v
+#ifdef CPU  // uses NumPy's generator
 
-// out ~ U[0, 1), by one block: the numbers of numpy.random.Generator(SFC64).random, and its state moved on:
-// {a, b, c, count, {whether half a word is left, that half}}  (Chris Doty-Humphrey's Small Fast Chaotic generator)
+// out ~ U[0, 1), in one block: the numbers of numpy.random.Generator(SFC64).random; advances its state
+// {a, b, c, count, {is a half word left, that half word}}  (Chris Doty-Humphrey's Small Fast Chaotic generator)
 KERNEL(sfc64, word* state, real* out, size_t n) {
     word a = state[0], b = state[1], c = state[2], count = state[3];
     unsigned* half = (unsigned*)(state + 4);
@@ -377,7 +377,7 @@ KERNEL(sfc64, word* state, real* out, size_t n) {
     state[0] = a, state[1] = b, state[2] = c, state[3] = count;
 }
 
-// first, second = those of u, v
+// (first, second) = gaussians(u, v)
 KERNEL(box_muller, const real* u, const real* v, real* first, real* second, size_t n) {
     EACH(i, n) {
         Pair pair = gaussians(u[i], v[i]);
@@ -407,14 +407,14 @@ __device__ void philox(word index, word draw, word key, word* out) {
 
 const unsigned PER_INDEX = 32 / sizeof(real);  // the four words are four doubles or eight floats
 
-// Number j of those, in [0, 1), as numpy.random.Generator.random makes it: a float of each half word, low half first
+// Number j of these in [0, 1), as in numpy.random.Generator.random: a float from each half word, low half first
 __device__ real unit(const word* words, unsigned j) {
     if (sizeof(real) == 8) return (words[j] >> 11) * (1.0 / 9007199254740992.0);
     return (unsigned(words[j / 2] >> (32 * (j % 2))) >> 8) * (1.0f / 16777216.0f);
 }
 
 // use(i, words, j) for i < n: element i is number j of the words. state = {draws so far, ticket}; the last block counts
-// this draw, so that the same launch draws anew when it is repeated, in a CUDA graph, too.
+// this draw, so that a repeated launch, also in a CUDA graph, draws new numbers.
 #define DRAW word *state, word key, size_t n
 template <class Use> __device__ void draw(Use use, word* state, word key, size_t n) {
     word drawn = state[0];
@@ -448,20 +448,20 @@ KERNEL(normal, real* out, DRAW) {
 #endif
 
 // --------------------------------------------------------------------------------------------------- windows of images
-// Images x (C, H, W, N), what the window's steps give y (C, OH, OW, N), columns (C, KH, KW, OH, OW, N). Step o of
-// kernel position k meets pixel S · o + k - P. A row is W or OW pixels of N images, neighbours in memory.
+// Images x (C, H, W, N), outputs y (C, OH, OW, N), columns (C, KH, KW, OH, OW, N). Kernel element k of output o reads
+// pixel S · o + k - P. A row is W or OW pixels of N images, adjacent in memory.
 
 #define WINDOW integer C, integer H, integer W, integer N, integer OH, integer OW, \
     integer KH, integer KW, integer SH, integer SW, integer PH, integer PW
 
-// The step that meets pixel x with kernel position k, -1 if there is none (int: 64 bits divide slowly)
+// The output that reads pixel x with kernel element k, -1 if there is none (int, since 64-bit division is slow)
 __device__ int step_at(int x, int k, int S, int P, int steps) {
     int o = x + P - k;
     return o < 0 || o % S || o / S >= steps ? -1 : o / S;
 }
 
-// With a step of one pixel (SW = 1) a row of the image meets a row of steps as it lies in memory, whatever the kernel's
-// position: then a row is folded as if it were one pixel of W · N images.
+// With stride SW = 1 a row of outputs reads a row of the image contiguously for every kernel element: a row is then
+// folded as if it were one pixel of W · N images.
 #define PIXELS(W) (SW == 1 ? 1 : W), (SW == 1 ? W * N : N)
 
 // cols[c, i, j, oh, ow, n] = x[c, SH · oh + i - PH, SW · ow + j - PW, n], 0 outside
@@ -469,15 +469,15 @@ KERNEL(im2col, const real* x, real* cols, WINDOW) {
     EACH_ROW(row, C * KH * KW * OH) {
         integer oh = row % OH, j = row / OH % KW, i = row / OH / KW % KH, c = row / OH / KW / KH, h = SH * oh + i - PH;
         EACH_PIXEL(ow, n, PIXELS(OW)) {
-            integer w = SW * integer(ow) + j - PW, at = integer(n) + w * N;  // in the row
+            integer w = SW * integer(ow) + j - PW, at = integer(n) + w * N;  // position in the row
             bool inside = 0 <= h && h < H && 0 <= at && at < W * N;
             cols[row * OW * N + ow * N + n] = inside ? x[(c * H + h) * W * N + at] : 0;
         }
     }
 }
 
-// x[c, h, w, n] = scale · Σ of value(place) over the kernel positions i, j whose step (oh, ow) meets the pixel,
-// in the order of i, j
+// x[c, h, w, n] = scale · Σ of value(...) over the kernel elements i, j whose output (oh, ow) reads the pixel, in the
+// order of i, j
 template <class Value> __device__ void sum_steps(Value value, real* x, real scale, WINDOW) {
     EACH_ROW(row, C * H) {
         integer h = row % H, c = row / H;
@@ -496,7 +496,7 @@ template <class Value> __device__ void sum_steps(Value value, real* x, real scal
 #define WINDOW_ARGUMENTS C, H, W, N, OH, OW, KH, KW, SH, SW, PH, PW
 #define STEP integer c, integer i, integer j, integer oh, integer ow, size_t pixel
 
-// x[pixel] = Σ of the columns' numbers that met it
+// x[pixel] = Σ of the column entries that read it
 KERNEL(col2im, const real* cols, real* x, WINDOW) {
     sum_steps([=](STEP) {
         const real* from = cols + ((((c * KH + i) * KW + j) * OH + oh) * OW + ow) * N;
@@ -504,7 +504,7 @@ KERNEL(col2im, const real* cols, real* x, WINDOW) {
     }, x, 1, WINDOW_ARGUMENTS);
 }
 
-// x[pixel] = scale · Σ of the y whose window it is in
+// x[pixel] = scale · Σ of the y whose window contains it
 KERNEL(spread_windows, const real* y, real* x, double scale, WINDOW) {
     sum_steps([=](STEP) {
         const real* from = y + ((c * OH + oh) * OW + ow) * N;
@@ -512,7 +512,7 @@ KERNEL(spread_windows, const real* y, real* x, double scale, WINDOW) {
     }, x, real(scale), WINDOW_ARGUMENTS);
 }
 
-// y[c, oh, ow, n] = scale · (start op the pixels of the window, in the order of i, j)
+// y[c, oh, ow, n] = scale · (start op pixel op pixel ... over the window, in the order of i, j)
 template <class Op> __device__ void reduce_windows(Op op, const real* x, real* y, real start, real scale, WINDOW) {
     EACH_ROW(row, C * OH) {
         integer oh = row % OH, c = row / OH;
@@ -533,19 +533,19 @@ KERNEL(sum_windows, const real* x, real* y, double scale, WINDOW) {
     reduce_windows([](real a, real b) { return a + b; }, x, y, 0, real(scale), WINDOW_ARGUMENTS);
 }
 
-// y = max over the window, of -∞ = log 0 and its pixels; a NaN stays one
+// y = max over the window, starting from -∞ = log 0; NaN is propagated
 KERNEL(max_pool, const real* x, real* y, WINDOW) {
     reduce_windows([](real a, real b) { return b > a || isnan(b) ? b : a; }, x, y, log(real(0)), 1, WINDOW_ARGUMENTS);
 }
 
-// dx[pixel] = Σ of the dy whose window's first pixel equal to the maximum y it is; the last position, if there is none
+// dx[pixel] = Σ of the dy in whose window it is the first pixel equal to the maximum y, or the last one if none is
 KERNEL(max_pool_backward, const real* dy, const real* x, const real* y, real* dx, WINDOW) {
     sum_steps([=](STEP) {
         size_t step = ((c * OH + oh) * OW + ow) * N;
         return [=](integer n) {
             size_t at = step + n;
-            integer column = ow + n / N;  // with SW = 1, n counts on in the row
-            for (integer k = 0; k < i * KW + j; k++) {  // has an earlier pixel won?
+            integer column = ow + n / N;  // with SW = 1, n runs over the whole row
+            for (integer k = 0; k < i * KW + j; k++) {  // is an earlier pixel the maximum?
                 integer h = SH * oh + k / KW - PH, w = SW * column + k % KW - PW;
                 if (0 <= h && h < H && 0 <= w && w < W && x[((c * H + h) * W + w) * N + n % N] == y[at]) return real(0);
             }
@@ -584,7 +584,7 @@ KERNEL(center_backward, const real* dy, const real* xc, const real* inv, const r
 }
 
 // ---------------------------------------------------------------------------------------------------- sequences
-// In thirds of 3 O: r = sigmoid(a_r + u_r), z = sigmoid(a_z + u_z), n = tanh(a_n + r u_n).
+// The thirds of 3 O: r = sigmoid(a_r + u_r), z = sigmoid(a_z + u_z), n = tanh(a_n + r u_n).
 
 // out = (1 - z) n + z h;  gates = (r, z, n)
 KERNEL(gru_step, const real* a, const real* u, const real* h, real* gates, real* out, size_t O, size_t size) {

@@ -1,7 +1,7 @@
-"""Kernels: how those in kernels.cu are launched, on the GPU or on the CPU; and the primitives of arrays as launches.
+"""Kernels: launches the kernels of kernels.cu, on the GPU or the CPU, and defines the array primitives as launches.
 
-A kernel takes arrays of one float type that lie densely in memory, all in the same order of axes; everything else is
-computed as in `Ops`. No launch waits for the device, so a sequence of them can be captured as a CUDA graph.
+A kernel takes arrays of one float type that are dense in memory, all with the same order of axes; anything else falls
+back to `Ops`. No launch waits for the device, so a sequence of launches can be captured as a CUDA graph.
 """
 
 from __future__ import annotations
@@ -18,30 +18,32 @@ import numpy as np
 from nanoae.backend.host_dataset import HostDataset
 from nanoae.backend.ops import Array, Ops
 
-MOST_BLOCKS = 2048  # of a launch over elements; beyond that a thread works on several
-MOST_ROW_BLOCKS = 65536  # of a launch with a block per row
-MOST_PARTS = 1024  # partial results of a sum
-SUMMANDS = 8  # of a thread, before the work goes to more blocks
+MOST_BLOCKS = (
+    2048  # maximum blocks of a launch over elements; beyond that a thread processes several
+)
+MOST_ROW_BLOCKS = 65536  # maximum blocks of a launch with a block per row
+MOST_PARTS = 1024  # maximum number of partial sums
+SUMMANDS = 8  # summands per thread from which more blocks are used
 FLOATS = {"f": "float", "d": "double"}
 KERNELS = Path(__file__).with_name("kernels.cu").read_text(encoding="utf-8")
-# The names of the activations, in the order of their numbers in kernels.cu
+# The names of the activations, in the order of the enum in kernels.cu
 ACTIVATIONS = [name.lower() for name in re.findall(r"^ +A\((\w+), ", KERNELS, re.MULTILINE)]
 
 
 class Philox(NamedTuple):
-    """A generator of random numbers: `state` (2,), on the device, counts the draws; every draw adds 1 to it there."""
+    """A random generator: `state` (2,), in device memory, counts the draws and is incremented by each."""
 
     key: np.uint64
     state: Array
 
 
 def source(machine: str) -> str:
-    """The kernels behind the header of their machine: "cuda.h" or "cpu.h"."""
+    """Return the kernels after the header of their machine: "cuda.h" or "cpu.h"."""
     return Path(__file__).with_name(machine).read_text(encoding="utf-8") + "\n" + KERNELS
 
 
 def argument(value) -> Any:
-    """What a kernel gets: integers of 64 bits, doubles, arrays as pointers; None is the null pointer."""
+    """Convert a kernel argument: integers to 64 bits, floats to double, arrays are passed as pointers, None as null."""
     if isinstance(value, np.uint64):
         return value
     if isinstance(value, (int, np.integer)):
@@ -52,7 +54,7 @@ def argument(value) -> Any:
 
 
 def dense(x: Array) -> bool:
-    """Whether x fills its memory without gaps, in whatever order of its axes."""
+    """Return True if x fills its memory without gaps, in any order of axes."""
     if x.flags.c_contiguous:
         return True
     step = x.itemsize
@@ -64,7 +66,7 @@ def dense(x: Array) -> bool:
 
 
 def alike(x: Array, *others: Array) -> bool:
-    """Whether all are float arrays of one type and shape, and element i in memory is the same element in all."""
+    """Return True if all are dense float arrays of one type, shape and memory order."""
     if x.dtype.char not in FLOATS:
         return False
     if any(y.dtype != x.dtype or y.shape != x.shape for y in others):
@@ -76,13 +78,13 @@ def alike(x: Array, *others: Array) -> bool:
 
 
 def flat(*arrays: Array) -> bool:
-    """Whether all are float arrays of one type, of whatever shapes, in C's order."""
+    """Return True if all are C-contiguous float arrays of one type, of any shapes."""
     char = arrays[0].dtype.char
     return char in FLOATS and all(x.dtype.char == char and x.flags.c_contiguous for x in arrays)
 
 
 def table(x: Array, *others: Array) -> bool:
-    """Whether x is one of rows or of columns that are contiguous, and those beside it are vectors of its type."""
+    """Return True if x is a matrix in C or Fortran order and the others are contiguous and of its type."""
     if x.ndim != 2 or not (x.flags.c_contiguous or x.flags.f_contiguous):
         return False
     return all(y.dtype == x.dtype and y.flags.c_contiguous for y in others)
@@ -93,14 +95,14 @@ def vectors(*arrays: Array) -> bool:
 
 
 def takes_rows(x: Array, rows: Array) -> bool:
-    """Whether a kernel takes those rows of x."""
+    """Return True if a kernel can gather these rows of x."""
     known = x.dtype.name in ("uint8", "float32", "float64") and rows.dtype == np.int64
     return not isinstance(x, HostDataset) and known and len(x) > 0 and vectors(x, rows)
 
 
 def by_kernel(launch: Callable[..., Any]) -> Callable[..., Any]:
-    """A primitive by a kernel, with the signature that it has in `Ops`; for arrays that the kernel does not take it
-    returns NotImplemented, and NumPy's own, of the class above, computes them."""
+    """Make a primitive of a launch, with its signature in `Ops`. If `launch` returns NotImplemented, the primitive of
+    the parent class is used."""
     name = launch.__name__
 
     @functools.wraps(getattr(Ops, name))
@@ -114,10 +116,10 @@ def by_kernel(launch: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Kernels(Ops):
-    """Same names, same signatures. `_compile` says how the source becomes kernels, of blocks of `threads`."""
+    """Same names and signatures as `Ops`. A subclass defines `_compile`; kernels run in blocks of `threads`."""
 
     threads = 256  # a power of 2, at least 32
-    lanes = 32  # columns of a table that a block adds up side by side
+    lanes = 32  # columns of a table that a block sums side by side
 
     def __init__(self) -> None:
         super().__init__()
@@ -125,14 +127,14 @@ class Kernels(Ops):
         self._kernels: dict[tuple[str, str], Any] = {}
 
     def _compile(self, source: str, options: tuple[str, ...]) -> Any:
-        """The module of a source: its get_function(name) gives a kernel, called as kernel(grid, block, arguments)."""
+        """Compile a source; its get_function(name) returns a kernel, to be called as kernel(grid, block, arguments)."""
         raise NotImplementedError
 
     def _options(self, dtype) -> tuple[str, ...]:
         return "-std=c++17", f"-Dreal={FLOATS[dtype.char]}", f"-DTHREADS={self.threads}u"
 
     def threads_for(self, multiplications):
-        return contextlib.nullcontext()  # whoever multiplies sees to that for each product
+        return contextlib.nullcontext()  # decided for each product
 
     # ---------------------------------------------------------------- launches
 
@@ -142,7 +144,7 @@ class Kernels(Ops):
         if kernel is None:
             module = self._modules.get(dtype.char)
             if module is None:
-                # CuPy writes it in the system's encoding
+                # ASCII, since CuPy writes the file in the system's encoding
                 text = source("cuda.h").encode("ascii", "replace").decode()
                 module = self._compile(text, self._options(dtype))
                 self._modules[dtype.char] = module
@@ -150,7 +152,7 @@ class Kernels(Ops):
         kernel(grid, (self.threads,), tuple(map(argument, arguments)))
 
     def _each(self, name: str, *arguments, like: Array | None = None) -> None:
-        """A thread for each element of `like`, by default the first argument; their number is the last one."""
+        """Launch a thread per element of `like`, by default the first argument; append the number of elements."""
         x = arguments[0] if like is None else like
         if x.size:
             blocks = min(-(-x.size // self.threads), MOST_BLOCKS)
@@ -167,7 +169,7 @@ class Kernels(Ops):
         out: Array | None = None,
         scale: float = 1.0,
     ) -> Array:
-        """A kernel that sums over x: over each row of a table, or, without `out`, over everything."""
+        """Launch a kernel that sums over each row of x or, if `out` is 0-d or None, over all of x."""
         out = self.empty((), x.dtype) if out is None else out
         rows, length = x.shape if out.ndim else (1, x.size)
         columns = out.ndim and not x.flags.c_contiguous
@@ -187,18 +189,18 @@ class Kernels(Ops):
         return out
 
     def _shares(self, rows: int, length: int, columns: bool) -> tuple[int, int]:
-        """(rows that a block of a sum adds up, parts in which their length goes to blocks)."""
+        """Return (number of rows that a block sums, number of blocks that share their length)."""
         width = self.lanes if columns else 1
         wanted = -(-length * width // (self.threads * SUMMANDS))
         most = MOST_PARTS // max(1, -(-rows // width))
         return width, max(1, min(wanted, most))
 
     def _blocks(self, rows: int, length: int) -> tuple[int]:
-        """The grid of a launch with a block per row of that length."""
+        """Return the grid of a launch with a block per row."""
         return (min(rows, MOST_ROW_BLOCKS),)
 
     def _lines(self, x: Array) -> tuple[int, int]:
-        """(length, rows) of a table for each_of_table: how many neighbours share a row, and how many rows."""
+        """Return (length, rows) for each_of_table: the number of adjacent elements in a row, and of rows."""
         rows, columns = x.shape
         return (columns if x.flags.c_contiguous else 1), rows
 

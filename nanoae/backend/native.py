@@ -1,8 +1,8 @@
-"""The kernels on the CPU: kernels.cu, compiled by the system's C++ compiler when it is first used, and kept.
+"""The kernels on the CPU: kernels.cu, compiled by the system's C++ compiler on first use, and cached.
 
-The library lies in the user's cache folder, one for each CPU, compiler and source. It is loaded if the file and its
-folder are the user's own, nobody else may write to them, and it ends with the checksum of what is before. Nothing here
-is needed: without a compiler, or with NANOAE_KERNELS=0, everything is computed by NumPy.
+The library is stored in the user's cache folder, one per CPU, compiler and source. It is loaded only if file and folder
+belong to the user, are not writable by others, and the file ends with a checksum of its contents. All this is optional:
+without a compiler, or with NANOAE_KERNELS=0, NumPy computes everything.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from nanoae.backend.blas import cpu_facts, openblas
 
 SWITCH = "NANOAE_KERNELS"
 COMPILERS = ("c++", "g++", "clang++")
-# The last three are what SIMD needs, and numbers do not notice.
+# SIMD needs the last three flags; they do not change results.
 FLAGS = (
     "-std=c++17 -O3 -march=native -fPIC -pthread -fopenmp-simd -fno-math-errno -fno-trapping-math"
 )
-# else calls stay in loops: no SIMD
+# Without it, calls in loops are not inlined, which prevents SIMD
 CLANG_FLAGS = "-mllvm -inline-threshold=100000 -Wno-pass-failed"
-GCC_FLAGS = "-fno-gcse"  # 15 % less time to compile, the same to run
-BLOCK = 1 << 14  # elements of a block, which one thread computes from its beginning to its end
-begin: Any = ctypes.c_char.from_buffer  # with addressof a fifth of the time of `x.ctypes.data`
+GCC_FLAGS = "-fno-gcse"  # compiles in 15 % less time, runs as fast
+BLOCK = 1 << 14  # elements of a block, which is computed by one thread
+begin: Any = ctypes.c_char.from_buffer  # with addressof five times faster than `x.ctypes.data`
 
 
 class Kernels:
-    """The library in `path`, made by `compiler`.
+    """The library in `path`, compiled by `compiler`.
 
-    products   the library that multiplies matrices in its blocks: "OpenBLAS", NumPy's own, or "MKL"; "": NumPy does it
-    threads        how many blocks a large one is divided into
+    products   the BLAS for blocks of matrix products: NumPy's "OpenBLAS", or "MKL"; "" to leave them to NumPy
+    threads    number of blocks of a large product
     """
 
     def __init__(self, path: Path, compiler: str):
@@ -51,13 +51,13 @@ class Kernels:
         self.compiler = compiler
         self.library = ctypes.CDLL(str(path))
         self.holding = ctypes.PyDLL(str(path))
-        # Of recorded calls; replay_few for little of it, which keeps the interpreter's lock, as launch_one does.
+        # Replays recorded calls; replay_few is for few small ones and keeps the GIL, like launch_one.
         self.replay = self.library.replay
         self.replay_few = self.holding.replay
         for replay in (self.replay, self.replay_few):
             replay.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t)
             replay.restype = ctypes.c_size_t
-        # With another BLAS under NumPy the loops take one thread, beside whatever threads that one has.
+        # If NumPy uses another BLAS, the loops run on one thread, next to that BLAS's own threads.
         self.products = ""
         self.threads = 1
         own = openblas()
@@ -77,10 +77,9 @@ class Kernels:
 
 
 class Kernel:
-    """`launch(packed(arguments), x, y)` runs it in a grid of x · y blocks. Arguments are arrays, numbers, None.
+    """`launch(packed(arguments), x, y)` runs the kernel in a grid of x · y blocks. Arguments are arrays, numbers, None.
 
-    launch_one   the same for one block, which is done sooner than another thread has got the interpreter's lock and
-                 given it back: it keeps the lock
+    launch_one   the same for a single block; it keeps the GIL, since releasing and reacquiring it takes longer
     """
 
     def __init__(self, library: ctypes.CDLL, holding: ctypes.PyDLL, name: str, real: str):
@@ -94,20 +93,20 @@ class Kernel:
             launch.restype = None
 
     def packed(self, arguments: tuple[Any, ...]) -> bytes:
-        """As C has them: of an array, where it begins."""
+        """Return the arguments in C's layout, arrays as their addresses."""
         try:
             values = [
                 ctypes.addressof(begin(x)) if isinstance(x, np.ndarray) else x or 0
                 for x in arguments
             ]
-        except (TypeError, ValueError, BufferError):  # read-only, empty, or with gaps
+        except (TypeError, ValueError, BufferError):  # read-only, empty or non-contiguous arrays
             values = [x.ctypes.data if isinstance(x, np.ndarray) else x or 0 for x in arguments]
         return self.pack(*values)
 
 
 @functools.cache
 def kernel(name: str, char: str) -> Kernel:
-    """The kernel of that name for floats ("f") or doubles ("d")."""
+    """Return the kernel called `name` for float ("f") or double ("d")."""
     return Kernel(library().library, library().holding, name, kernels.FLOATS[char])
 
 
@@ -115,7 +114,7 @@ def kernel(name: str, char: str) -> Kernel:
 
 
 def library() -> Kernels:
-    """The kernels of this machine. NoKernels says why there are none."""
+    """Return the kernels of this machine; raise NoKernels, with the reason, if there are none."""
     found = find()
     if isinstance(found, str):
         raise NoKernels(found)
@@ -124,7 +123,7 @@ def library() -> Kernels:
 
 @functools.cache
 def find() -> Kernels | str:
-    """The kernels, compiled if need be, or why there are none: found out once in a process."""
+    """Return the kernels, compiled if necessary, or the reason why there are none; cached per process."""
     if os.environ.get(SWITCH, "1") == "0":
         return f"switched off by {SWITCH}=0"
     if sys.platform != "linux":
@@ -155,13 +154,13 @@ def log(text: str) -> None:
 
 
 def source(real: str) -> str:
-    """The program for one type."""
+    """Return the program for one float type."""
     definitions = f"#define CPU\n#define real {real}\n#define THREADS {BLOCK}u\n"
     return f"{definitions}{kernels.source('cpu.h')}}}\n"
 
 
 def key(version: str) -> str:
-    """What a library is good for: this source, CPU and compiler."""
+    """Return a hash of source, flags, CPU and compiler, which identifies a library."""
     pool = Path(__file__).with_name("pool.cpp").read_text(encoding="utf-8")
     cpu = [cpu_facts().get(name, "") for name in ("model name", "cpu family", "model", "flags")]
     sources = map(source, kernels.FLOATS.values())
@@ -170,7 +169,7 @@ def key(version: str) -> str:
 
 
 def build(compiler: str, path: Path) -> None:
-    """Compile the library; at `path` it is there as a whole or not at all."""
+    """Compile the library and write it to `path` atomically."""
     with tempfile.TemporaryDirectory(dir=path.parent) as name:
         folder = Path(name)
         sources = {f"{real}.cpp": source(real) for real in kernels.FLOATS.values()}
@@ -201,7 +200,7 @@ def output(command: list[str], cwd: Path | None = None) -> str:
     return done.stdout
 
 
-# ---------------------------------------------------------------------------------------------------- keeping
+# ---------------------------------------------------------------------------------------------------- cache
 
 
 def cache() -> Path:
@@ -209,11 +208,11 @@ def cache() -> Path:
 
 
 def own_folder() -> Path:
-    """Where the libraries lie: a folder of the user's, to which nobody else may write."""
+    """Return the folder of the libraries, which belongs to the user and is not writable by others."""
     folder = cache()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not own(folder):
-        raise NoKernels(f"{folder} is not the user's own, or others may write to it")
+        raise NoKernels(f"{folder} belongs to another user, or is writable by others")
     return folder
 
 
@@ -223,7 +222,7 @@ def own(path: Path) -> bool:
 
 
 def trusted(path: Path) -> bool:
-    """Whether there is a library, the user's own, that ends with the checksum of the rest."""
+    """Return True if the library exists, belongs to the user, and ends with the checksum of its contents."""
     with contextlib.suppress(OSError):
         content = path.read_bytes()
         checksum = hashlib.sha256(content[:-32]).digest()

@@ -1,4 +1,4 @@
-"""NativeOps: the primitives on the CPU, by the kernels of kernels.cu where that pays, by NumPy elsewhere."""
+"""NativeOps: the primitives on the CPU: the kernels of kernels.cu where they are faster, NumPy elsewhere."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ANYTHING = {"call", "next_batch", "check_numbers"}
 
 
 def primitive(name: str) -> bool:
-    """Whether what `Ops` has by that name is done to arrays: it fills `out`, works in place, or is one of these."""
+    """Return True if an attribute of `Ops` is a primitive: it fills `out`, works in place, or is listed above."""
     value = getattr(Ops, name)
     if not callable(value) or name.startswith("_"):
         return False
@@ -33,23 +33,23 @@ def primitive(name: str) -> bool:
 
 
 PRIMITIVES = set(filter(primitive, dir(Ops)))
-# Made of other primitives.
+# Composed of other primitives
 COMPOSED = {"affine_activation", "activation_backward_bias"}
-# NumPy does these as fast.
+# Primitives for which NumPy is as fast
 AS_GOOD = {"keep_mask", "top_k_mask", "add_rows", "max_pool_backward"}
-LINE = 64  # bytes of a line of the cache
-SMALL = 1 << 13  # elements that NumPy has done with before Python has launched a kernel
-# Multiplications of which the same is true: so few OpenBLAS does on one thread
+LINE = 64  # bytes of a cache line
+SMALL = 1 << 13  # below this number of elements NumPy is faster than launching a kernel
+# The same for multiplications of a product; OpenBLAS computes such small ones on one thread
 SMALL_PRODUCT = 1 << 18
-# Multiplications that are worth a second thread, in a step that keeps it awake
+# Multiplications from which a second thread is worth it, in a recorded step that keeps the thread awake
 LEAST_PRODUCT = 1 << 19
-LEAST_ALONE = 1 << 21  # those that are worth waking it
+LEAST_ALONE = 1 << 21  # the same outside of recorded steps, where the thread has to be woken up
 
 
 class RecordedOps(Ops):
-    """The primitives as NumPy does them, each of which is one call in recorded work, and what records them."""
+    """NumPy's primitives, each recorded as one call, and the recording itself."""
 
-    allocations = ThreadLocal()  # how many buffers this thread has made so far
+    allocations = ThreadLocal()  # number of buffers allocated by this thread so far
     repeats = "primitives"
     most_recorded = 1 << 17
 
@@ -94,7 +94,7 @@ for name in PRIMITIVES - COMPOSED:
 
 
 def collapsed(x: Array) -> list[tuple[int, int]]:
-    """(length, step in elements) of the axes of x, where neighbours that can be gone through as one are one."""
+    """Return (length, step in elements) of the axes of x, with adjacent axes merged where possible."""
     axes: list[tuple[int, int]] = []
     for length, stride in zip(x.shape, x.strides, strict=True):
         step = stride // x.itemsize
@@ -105,17 +105,17 @@ def collapsed(x: Array) -> list[tuple[int, int]]:
 
 
 class NativeOps(KernelOps, RecordedOps):
-    """Same names, same signatures, the same results but for rounding; the same random numbers."""
+    """Same names and signatures, the same results up to rounding, and the same random numbers as `Ops`."""
 
-    threads = native.BLOCK  # elements of a block, which one thread computes
+    threads = native.BLOCK  # elements of a block, which is computed by one thread
     lanes = 64
 
     def __init__(self) -> None:
         super().__init__()
-        native.library()  # NoKernels, where there is none
+        native.library()  # raises NoKernels if there is none
 
     def __reduce__(self):
-        return get_ops, (self.name,)  # where it is read, there may be no compiler
+        return get_ops, (self.name,)  # the machine that unpickles it may have no compiler
 
     def describe(self) -> str:
         library = native.library()
@@ -128,7 +128,7 @@ class NativeOps(KernelOps, RecordedOps):
         return self.zeros(shape, dtype)
 
     def zeros(self, shape, dtype) -> Array:
-        """Zeros that begin with a line of the cache: that saves a quarter of Adam's time, and of other loops less."""
+        """Return zeros aligned to a cache line, which makes Adam a quarter faster, and other loops by less."""
         ALLOWANCE.spend(shape, dtype)
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         self.allocations = (self.allocations or 0) + (size > 8)
@@ -161,7 +161,7 @@ class NativeOps(KernelOps, RecordedOps):
     # ---------------------------------------------------------------- matrix products
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
-        """In blocks of rows or columns of `out`, each by the BLAS on one thread."""
+        """Compute blocks of rows or columns of `out`, each with the BLAS on one thread."""
         if a.size * b.shape[-1] < SMALL_PRODUCT and self.thread.recording is None:
             return np.matmul(a, b, out=out)
         real = a.dtype == b.dtype and a.dtype.char in FLOATS
@@ -182,7 +182,7 @@ class NativeOps(KernelOps, RecordedOps):
         least = LEAST_ALONE if self.thread.recording is None else LEAST_PRODUCT
         pays = m * n * k // least
         blocks = max(1, min(native.library().threads, pays))
-        left = a.T if trans_a else a  # the same memory, in its order
+        left = a.T if trans_a else a  # the same memory, in C order
         right = b.T if trans_b else b
         order_in_memory = trans_a, trans_b, lda, ldb, ldc
         self._launch("matmul", a.dtype, (blocks,), left, right, out, m, n, k, *order_in_memory)
@@ -196,7 +196,7 @@ class NativeOps(KernelOps, RecordedOps):
     set_generator_state = Ops.set_generator_state
 
     def uniform(self, generator, out):
-        """NumPy asks its generator for one number after the other; here it is part of the loop, in half of the time."""
+        """Generate NumPy's numbers with the generator inlined in the loop, in half of the time."""
         recording = self.thread.recording
         small = out.size < SMALL and recording is None
         source = generator.bit_generator
@@ -261,13 +261,13 @@ class NativeOps(KernelOps, RecordedOps):
         return kind.take_rows(self, x, rows, out, scale)
 
 
-# Where NumPy is as good.
+# Primitives for which NumPy is as fast
 for name in AS_GOOD:
     setattr(NativeOps, name, getattr(RecordedOps, name))
 
 
 def small_by_numpy(name: str) -> Callable[..., Any]:
-    """The primitive as NumPy has it for a small first array, unless it is recorded: then nobody has to launch it."""
+    """Use NumPy's primitive for a small first array, unless it is recorded: replays have no launch overhead."""
     by_kernel = getattr(KernelOps, name)
     by_numpy = getattr(Ops, name)
 

@@ -1,8 +1,8 @@
-// The threads of the CPU, for the kernels' loops and for matrix products: of two pools whose threads look out for work,
-// each keeps the other from the cores.
+// The CPU's thread pool, shared by the kernels' loops and matrix products: two pools of spinning threads would compete
+// for the cores.
 //
-// A job is a number of blocks. Whoever is there takes the next one, the thread that asks included: on a machine that is
-// busy nobody waits for a thread that has no core. Who computes a block makes no difference to its result.
+// A job consists of blocks. Every available thread takes the next block, including the caller: on a busy machine no job
+// waits for a thread without a core. The result of a block does not depend on the thread that computes it.
 
 #include <algorithm>
 #include <atomic>
@@ -25,13 +25,14 @@ typedef void (*Work)(void* data, size_t block);
 
 const size_t MOST_BLOCKS = 1 << 20;
 typedef std::chrono::steady_clock Clock;
-const auto PATIENCE = std::chrono::microseconds(100);  // of a thread without work, before it sleeps
-// Once the others have kept a job waiting, jobs are done without them for so many times as long: who interrupts them for
-// a moment costs little, and who has their cores a quarter of the time. At most so long: all threads may be stopped.
+const auto PATIENCE = std::chrono::microseconds(100);  // time that a thread without work spins before it sleeps
+// After other threads have delayed a job, jobs run without them for ALONE times as long, at most LONGEST_ALONE, since
+// all threads may have been stopped. A short interruption costs little, a program that keeps the cores a quarter of
+// the time.
 const int ALONE = 4;
 const Clock::duration LONGEST_ALONE = std::chrono::seconds(2);
 
-// True once it has been called for PATIENCE. The clock is asked now and then: that takes as long as a pause.
+// over() is true once PATIENCE has passed. The clock is read only now and then, since that takes as long as a pause.
 struct Patience {
     Clock::time_point end = Clock::now() + PATIENCE;
     unsigned looks = 0;
@@ -42,10 +43,10 @@ struct Patience {
 };
 
 class Pool {
-    // The number of the job, how many blocks it has, and the next one of them: in one word, so that a block is taken
-    // of the job that was looked at, or not at all.
+    // Job number, number of blocks, and next block in one word, so that a compare-and-swap cannot take a block of
+    // another job than the one read.
     std::atomic<uint64_t> state{0};
-    std::atomic<size_t> left{0}, most{0};  // blocks that are not done; threads that may take some
+    std::atomic<size_t> left{0}, most{0};  // unfinished blocks; threads that may take some
     Work work = nullptr;
     void* data = nullptr;
     size_t threads = 0, jobs = 0;
@@ -57,7 +58,7 @@ class Pool {
 
     static bool open(uint64_t s) { return (s & (MOST_BLOCKS - 1)) < (s >> 20 & (MOST_BLOCKS - 1)); }
 
-    // Do blocks of the job until none is left.
+    // Run blocks of the job until none is left.
     void help() {
         for (uint64_t s = state.load(); open(s); s = state.load())
             if (state.compare_exchange_weak(s, s + 1)) {
@@ -78,12 +79,12 @@ class Pool {
     }
 
 public:
-    std::mutex busy;  // by one job
+    std::mutex busy;  // held during a job
 
-    // Whether the others have lately kept a job waiting: somebody else has the cores.
+    // True if other threads have recently delayed a job: another program uses the cores.
     bool alone() const { return Clock::now() < alone_until; }
 
-    // Do a job, on up to `wanted` threads; `busy` is the caller's.
+    // Run a job on up to `wanted` threads; the caller holds `busy`.
     void run(Work work, void* data, size_t blocks, size_t wanted) {
         for (; threads + 1 < wanted; threads++)
             std::thread([this, number = threads] {
@@ -93,7 +94,7 @@ public:
         left = blocks, most = wanted - 1;
         state = (uint64_t)++jobs << 40 | blocks << 20;
         if (sleepers) {
-            sleep.lock();  // whoever is about to sleep has looked at the state before, or will after
+            sleep.lock();  // a thread about to sleep has checked the state before this, or will after it
             sleep.unlock();
             wake.notify_all();
         }
@@ -108,7 +109,7 @@ public:
 };
 
 // ---------------------------------------------------------------------------------------------------- the BLAS
-// Products go in blocks, too, each by the BLAS on one thread: its own threads wait for each other.
+// Products are split into blocks, too, each for the BLAS on one thread, since its own threads wait for each other.
 
 template <class real, class integer>
 using Gemm = void (*)(int order, int trans_a, int trans_b, integer m, integer n, integer k, real alpha, const real* a,
@@ -120,10 +121,10 @@ using Gemv = void (*)(int order, int trans_a, integer rows, integer columns, rea
 struct Functions { void *gemm, *gemv; };  // cblas_sgemm and cblas_sgemv, or those for double
 
 static struct {
-    int (*get_threads)();       // how many threads a large product takes
+    int (*get_threads)();       // number of threads for a large product
     void (*set_threads)(int);
     Functions single, twice;
-    bool wide;                  // whether their integers have 64 bits
+    bool wide;                  // true if their integers have 64 bits
 } blas;
 
 extern "C" void connect(int (*get_threads)(), void (*set_threads)(int), void* sgemm, void* sgemv, void* dgemm,
@@ -131,7 +132,7 @@ extern "C" void connect(int (*get_threads)(), void (*set_threads)(int), void* sg
     blas = {get_threads, set_threads, {sgemm, sgemv}, {dgemm, dgemv}, wide != 0};
 }
 
-// While there is one, the BLAS takes one thread; afterwards as many as before.
+// While an instance exists, the BLAS uses one thread; afterwards as many as before.
 class OneThread {
     static std::mutex mutex;
     static int inside, before;
@@ -145,11 +146,11 @@ public:
         std::lock_guard<std::mutex> lock(mutex);
         if (--inside == 0) blas.set_threads(before);
     }
-    static int threads() {  // those that others have set
+    static int threads() {  // the number outside of OneThread
         std::lock_guard<std::mutex> lock(mutex);
         return inside ? before : blas.get_threads ? blas.get_threads() : 1;
     }
-    static void forked() {  // in a child, where the others' products do not go on
+    static void forked() {  // in a child process, where other threads' products do not continue
         new (&mutex) std::mutex;
         if (inside) blas.set_threads(before), inside = 0;
     }
@@ -159,7 +160,7 @@ int OneThread::inside = 0, OneThread::before = 1;
 
 template <class real> struct Matrix { const real* at; size_t ld; bool transposed; };
 
-// A matrix by a vector would be packed first as for a matrix by a matrix, which takes longer than the product itself.
+// Uses gemv for vectors: gemm would pack the matrix first, which takes longer than the product itself.
 template <class real, class integer>
 static void product(Functions blas, Matrix<real> a, Matrix<real> b, size_t m, size_t n, size_t k, real* out, size_t ldc) {
     const int ROWS = 101, AS_IT_IS = 111, TRANSPOSED = 112;
@@ -192,7 +193,7 @@ void gemm(bool trans_a, bool trans_b, size_t m, size_t n, size_t k, const double
 
 // ---------------------------------------------------------------------------------------------------- the program's threads
 
-// While there is one, the thread that made it computes.
+// Marks the thread that created it as computing while it exists.
 class Computing {
     static std::atomic<int> threads;
     static thread_local int deep;
@@ -201,14 +202,14 @@ public:
     Computing() { if (deep++ == 0) threads++; }
     ~Computing() { if (--deep == 0) threads--; }
     static bool others() { return threads > 1; }
-    static void forked() { threads = 0; }  // the others are not copied
+    static void forked() { threads = 0; }  // fork does not copy the other threads
 };
 std::atomic<int> Computing::threads{0};
 thread_local int Computing::deep = 0;
 
 // ---------------------------------------------------------------------------------------------------- recorded work
 
-// Of a kernel; without one, a look at the number of x bytes that `arguments` tells the place of. recorded.py has the same.
+// A kernel launch; without a kernel, a check of the number of x bytes to which `arguments` points. As in recorded.py.
 struct Launch { void (*kernel)(const char* arguments, unsigned x, unsigned y); const char* arguments; unsigned x, y; };
 
 static bool is_finite(const Launch& look) {
@@ -217,7 +218,7 @@ static bool is_finite(const Launch& look) {
     return value - value == 0;
 }
 
-// All of the launches, so many times; how often that was, before a look at a number that is not finite.
+// Run all launches up to `times`; return the number of completed repetitions, before a check of a number failed.
 extern "C" size_t replay(const Launch* launches, size_t n, size_t times) {
     Computing here;
     for (size_t done = 0; done < times; done++)
@@ -232,7 +233,7 @@ extern "C" size_t replay(const Launch* launches, size_t n, size_t times) {
 
 static std::atomic<Pool*> pool{nullptr};
 
-// The pool; of a process that was forked a new one, for threads are not copied.
+// The pool; a forked process gets a new one, since fork does not copy threads.
 static Pool* the_pool() {
     static std::once_flag once;
     std::call_once(once, [] { pthread_atfork(nullptr, nullptr, [] { pool = nullptr, OneThread::forked(), Computing::forked(); }); });
@@ -245,8 +246,8 @@ static Pool* the_pool() {
     return found;
 }
 
-// work(data, b) for all b < blocks: on the calling thread alone where a large product would run on one thread, too,
-// where other threads of the program compute, or where other programs are using the cores.
+// work(data, b) for all b < blocks: on the calling thread alone if large products are limited to one thread, if other
+// threads of the program compute, or if other programs use the cores.
 void run(Work work, void* data, size_t blocks) {
     Computing here;
     size_t wanted = blocks > 1 && !Computing::others() ? OneThread::threads() : 1;

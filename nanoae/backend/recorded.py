@@ -1,7 +1,7 @@
-"""Recorded calls: on the CPU a training step is a list of calls, recorded once and then replayed without the layers.
+"""Recorded calls: on the CPU a training step is a list of calls, recorded once and replayed without the layers.
 
-A loop in C (pool.cpp) launches the kernels among them; NumPy's functions are called from Python. At batch 32 the
-interpreter took half of a step.
+A C loop (pool.cpp) launches the kernels among them; NumPy functions are called from Python. Without recording, Python
+took half of the time of a step with 32 rows.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from nanoae.backend import native
 from nanoae.backend.array_ops import Array
 from nanoae.backend.repeated import Recording
 
-FEW = 16  # launches of one block, done sooner than another thread has got the interpreter's lock
+FEW = (
+    16  # up to so many single-block launches take less time than releasing and reacquiring the GIL
+)
 
 
 class Launch(ctypes.Structure):
-    """A kernel launch; without a kernel, a check whether a number of x bytes is finite. As in pool.cpp."""
+    """A kernel launch; without a kernel, a check that a number of x bytes is finite. Same layout as in pool.cpp."""
 
     _fields_ = [
         ("kernel", ctypes.c_void_p),
@@ -31,13 +33,13 @@ class Launch(ctypes.Structure):
 
 
 class Launches:
-    """Consecutive launches. Called with a number of times, it returns how many of them were completed: it stops where a
-    check meets a number that is not finite."""
+    """Consecutive launches. A call repeats them up to `times` and returns the number of completed repetitions: it stops
+    if a check finds a number that is not finite."""
 
     def __init__(self) -> None:
         self.launches: list[Launch] = []
         self.program: Any = None
-        self.few = False  # the interpreter's lock is kept
+        self.few = False  # True to keep the GIL
 
     def __call__(self, times: int) -> int:
         if self.program is None:
@@ -51,11 +53,11 @@ class Launches:
 
 
 class Calls(Recording):
-    """Calls in their order, and the arrays that they are done on, which are kept alive for as long as this is."""
+    """Calls in order, and references to their arrays, which keep these alive."""
 
     def __init__(self) -> None:
         self.parts: list[Callable[[int], int]] = []
-        self.checked: list[Array] = []  # the numbers that are checked
+        self.checked: list[Array] = []  # 0-d arrays checked to be finite
         self.kept: list[Any] = []
 
     def launch(self, kernel: Any, arguments: bytes, x: int, y: int, *kept: Any) -> None:
@@ -79,7 +81,7 @@ class Calls(Recording):
         arguments: tuple,
         named: dict[str, Any],
     ) -> Any:
-        """function(ops, *arguments), whose result is in the same array each time."""
+        """Call function(ops, *arguments) and record it; the result is in the same array each time."""
         result = function(ops, *arguments, **named)
         handed_in = (*arguments, *named.values())
         if result is None or any(result is x for x in handed_in):

@@ -1,8 +1,7 @@
-"""Repeated: how a device does the same work again and again, a training step above all.
+"""Repeated: repeats the same work on a device, in particular training steps.
 
-Work is recorded once and then done again from there, with the very same arguments: whatever differs from one time to
-the next has to be in arrays. On the CPU a recording is a list of calls (recorded.py), on the GPU a CUDA graph
-(graph.py).
+Work is recorded once and then replayed with the same arguments: everything that changes between repetitions has to be
+in arrays. A recording is a list of calls on the CPU (recorded.py) and a CUDA graph on the GPU (graph.py).
 """
 
 from __future__ import annotations
@@ -14,40 +13,40 @@ from typing import Any
 
 
 class Recording:
-    """Work that a device can do again.
+    """Work that a device can repeat.
 
-    met   the number that was not finite, where one has ended `repeat`
+    met   the number that was not finite, if one has stopped `repeat`
     """
 
     met = math.nan
 
     def repeat(self, times: int) -> int:
-        """Do it all again, up to so many times; how often that was. Where it is fewer, a number that `Ops.peek` was
-        shown has come out not finite: there the work ends."""
+        """Repeat the work up to `times`; return the number of completed repetitions. It is smaller if a number passed
+        to `Ops.peek` was not finite, where the work stops."""
         raise NotImplementedError
 
     def wait(self) -> None:
-        """Until it is not under way any more."""
+        """Wait until the work is finished."""
 
 
 class Repeated:
-    """Work of several kinds, done again and again, each kind on the same arrays each time: the first `ops.warm_up`
-    times as it comes, then recorded.
+    """Repeated work of several kinds, each always on the same arrays. The first `ops.warm_up` runs are unrecorded, then
+    it is recorded.
 
-    A recording is good while all memory stays where it was: `ops.allocations` counts the buffers that were made, and a
-    larger batch in between needs one. Then the work is recorded anew.
+    A recording is valid while no buffer is reallocated: `ops.allocations` counts allocations, which a larger batch in
+    between causes. The work is then recorded again.
 
-    met   the last recording's
+    met   as in Recording, for the last one
     """
 
     def __init__(self, ops: Any):
         self.ops = ops
         self.warm_up = ops.warm_up
-        self.plain: Counter[Any] = Counter()  # kind of work -> how often it was done as it comes
-        self.recordings: dict[Any, tuple[Recording, int]] = {}  # kind -> and allocations by then
+        self.plain: Counter[Any] = Counter()  # kind of work -> number of unrecorded runs
+        self.recordings: dict[Any, tuple[Recording, int]] = {}  # kind -> (recording, allocations)
 
     def run(self, kind: Any, work: Callable[[], object], times: int) -> int:
-        """Do `work`, of this kind, up to so many times; how often that was, as `Recording.repeat` says."""
+        """Do `work` of this kind up to `times`; return the number of completed runs, as in `Recording.repeat`."""
         done = 0
         while done < times and self.plain[kind] < self.warm_up:
             work()
@@ -68,7 +67,7 @@ class Repeated:
         return done
 
     def forget(self) -> None:
-        """Let go of what was recorded."""
+        """Discard all recordings."""
         for recording, _ in self.recordings.values():
             recording.wait()
         self.recordings.clear()
