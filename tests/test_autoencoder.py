@@ -124,7 +124,7 @@ def test_a_summary_before_fit_tells_what_is_known():
     ae = small(hidden=(6, 4), backend="numpy", batch_size="auto")
     known = dict(re.split(" +", line, maxsplit=1) for line in ae.summary().splitlines())
     assert known["hidden"] == "(6, 4)" and known["code_size"] == "3"
-    assert known["layers"] == "not yet: build(shape), or fit, makes them"
+    assert known["layers"] == "not built yet: call build(shape) or fit"
     assert known["training"] == 'batch_size is "auto": it follows from the number of rows'
     assert not hasattr(ae, "network_")
     assert "Linear(9, 6)" in ae.build(9).summary()

@@ -422,7 +422,9 @@ def test_labels_that_may_mean_the_same_are_told():
 
 
 def test_nearly_as_many_classes_as_rows_are_told():
-    with pytest.warns(UserWarning, match="30 classes in 40 labelled rows, as ids have, or numbers"):
+    with pytest.warns(
+        UserWarning, match="30 classes in 40 labelled rows. If y is an id.* quantity"
+    ):
         classifier(np.arange(40) % 30)
 
 

@@ -487,7 +487,7 @@ def test_y_may_be_of_any_size(zero, unit, tmp_path):
 @pytest.mark.parametrize("unit", [1e-300, 1e300])
 def test_y_whose_variance_is_no_number_is_refused(unit):
     with pytest.raises(
-        ValueError, match=r"StackedRegressor: expected y whose squares are numbers, got .* unit"
+        ValueError, match=r"StackedRegressor: expected y with finite squares, got .* unit"
     ):
         StackedRegressor((6,), **SHARED).fit(X, unit * Z.astype(float))
 

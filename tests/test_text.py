@@ -197,7 +197,7 @@ def test_rare_words_and_new_ones_are_no_words():
 
 
 def test_a_long_line_is_cut_with_a_warning():
-    with pytest.warns(UserWarning, match="a line is longer than 3 words, and cut there"):
+    with pytest.warns(UserWarning, match="a line is longer than 3 words, and truncated"):
         cut = small(epochs=1, max_length=3).fit(["one two three four", "one two"])
         first = cut.vocabulary_.encode(["one two three four"], None, 5)
     assert (
@@ -257,12 +257,12 @@ def test_a_temperature_that_is_none_is_refused(model, temperature):
     [
         ("cofee", "Did you mean 'coffee'?"),
         ("TEA", "Did you mean 'tea'?"),
-        ("xyzzy", "It knows bread, c"),
+        ("xyzzy", "Known keywords: bread, c"),
     ],
 )
 def test_an_unseen_keyword_says_so_and_offers_the_nearest(model, keyword, hint):
     with pytest.raises(
-        ValueError, match=f"keyword that fit has seen, got '{keyword}'. {re.escape(hint)}"
+        ValueError, match=f"keyword seen by fit, got '{keyword}'. {re.escape(hint)}"
     ):
         model.generate(2, keyword)
 
@@ -270,22 +270,22 @@ def test_an_unseen_keyword_says_so_and_offers_the_nearest(model, keyword, hint):
 REFUSED = {
     "expected lines, a list of one text or more, got": lambda m, p: small().fit([]),
     "expected lines, a list of one text or more, got 'one": lambda m, p: small().fit("one line"),
-    "expected lines that are texts and not empty, got 3 at index 1": lambda m, p: small().fit(
+    "expected lines that are non-empty strings, got 3 at index 1": lambda m, p: small().fit(
         ["a", 3]
     ),
-    "expected lines that are texts and not empty, got a ndarray at index 0": lambda m, p: (
-        p.transform(np.ones((2, 3)))
+    "expected lines that are non-empty strings, got a ndarray at index 0": lambda m, p: p.transform(
+        np.ones((2, 3))
     ),
-    "expected lines that are texts and not empty, got '  ' at index 0": lambda m, p: small().fit(
+    "expected lines that are non-empty strings, got '  ' at index 0": lambda m, p: small().fit(
         ["  "]
     ),
     "expected a keyword for each line, got 1 for 2 lines": lambda m, p: small().fit(
         ["a", "b"], ["k"]
     ),
-    "expected keywords that are texts and not empty, got ''": lambda m, p: small().fit(["a"], [""]),
-    "expected keywords, as fit had: bread, coffee, tea; got none": lambda m, p: m.transform(LINES),
-    "expected no keywords, as fit had none; got x": lambda m, p: p.transform(JAPANESE[:1], ["x"]),
-    "expected no keywords, as fit had none; got tea": lambda m, p: p.generate(1, "tea"),
+    "expected keywords that are non-empty strings, got ''": lambda m, p: small().fit(["a"], [""]),
+    "expected keywords, as in fit: bread, coffee, tea; got none": lambda m, p: m.transform(LINES),
+    "expected no keywords, as in fit, got x": lambda m, p: p.transform(JAPANESE[:1], ["x"]),
+    "expected no keywords, as in fit, got tea": lambda m, p: p.generate(1, "tea"),
     "expected keywords, a list of one text or more, got 5": lambda m, p: m.generate(1, 5),
     "expected keywords, a list of one text or more, got 'tea'": lambda m, p: m.inverse_transform(
         np.ones((1, 4)), "tea"
@@ -558,7 +558,7 @@ def test_one_line_is_learned_and_said_to_be_few(command, tmp_path):
 def test_a_long_line_is_warned_of(command, tmp_path):
     (tmp_path / "long.txt").write_text("word " * 3000 + "\nshort one\n")
     code, _, err = command("text", "train", "long.txt", *QUICK, "--quiet")
-    assert code == 0 and err == "nanoae: warning: a line is longer than 100 words, and cut there\n"
+    assert code == 0 and err == "nanoae: warning: a line is longer than 100 words, and truncated\n"
 
 
 MISTAKES = {
@@ -581,7 +581,7 @@ MISTAKES = {
         "--temperature",
         "nan",
     ),
-    "expected no keywords, as fit had none": ("generate", "text.npz", "--keyword", "tea"),
+    "expected no keywords, as in fit": ("generate", "text.npz", "--keyword", "tea"),
 }
 
 

@@ -290,7 +290,7 @@ def test_the_words_stay_and_unknown_ones_are_told():
     with pytest.warns(UserWarning, match="unknown to the vocabulary are masked:  bird,  sings"):
         model.fit(["a bird sings", "a dog"])
     assert (model.vocabulary_.tokens, model.n_features_in_) == (words, length)
-    with pytest.raises(ValueError, match="expected no keywords, as fit had none"):
+    with pytest.raises(ValueError, match="expected no keywords, as in fit"):
         model.fit(LINES, ["k"] * 24)
 
 

@@ -295,7 +295,7 @@ def test_a_detector_counts_whole_rows_only():
     ):
         AnomalyDetector(**DETECTOR).fit(X, sample_weight=W / 2)
     with pytest.raises(
-        ValueError, match=r"expected sample_weight of 67108864 copies at most in all, got 2\.4e\+10"
+        ValueError, match=r"expected sample_weight with a sum of at most 67108864, got 2\.4e\+10"
     ):
         AnomalyDetector(**DETECTOR).fit(X, sample_weight=np.full(24, 1e9))
 
@@ -381,8 +381,8 @@ def test_on_every_backend(ops):
             np.ones((24, 1)),
             r"expected sample_weight of shape \(24,\), a weight for each row, got \(24, 1\)",
         ),
-        (np.zeros(24), "expected sample_weight above zero for 2 rows or more, got 0"),
-        (np.arange(24) == 5, "expected sample_weight above zero for 2 rows or more, got 1"),
+        (np.zeros(24), "expected sample_weight > 0 for at least 2 rows, got 0"),
+        (np.arange(24) == 5, "expected sample_weight > 0 for at least 2 rows, got 1"),
         (
             np.where(np.arange(24) == 5, -1, 1),
             "expected sample_weight >= 0 and finite, got -1.0 in row 5",
@@ -408,9 +408,9 @@ def test_what_is_no_weight_is_told(weights, message):
     ("class_weight", "message"),
     [
         ("balance", """expected class_weight=None, "balanced" or {class: weight}, got 'balance'"""),
-        ({7: 1.0}, r"expected class_weight of classes out of \[0, 1, 2\], got one of 7"),
+        ({7: 1.0}, r"expected class_weight for classes from \[0, 1, 2\], got one for 7"),
         ({0: -1.0}, r"expected class_weight\[0\] to be a number >= 0, got -1.0"),
-        ({0: 0, 1: 0, 2: 0}, "expected class_weight with some class above zero"),
+        ({0: 0, 1: 0, 2: 0}, "expected class_weight > 0 for at least one class"),
     ],
 )
 def test_what_is_no_class_weight_is_told(class_weight, message):
@@ -447,7 +447,7 @@ def test_a_loss_of_ones_own_says_what_its_elements_cost():
 def test_weights_whose_sum_is_no_number_are_refused(model):
     with pytest.raises(
         ValueError,
-        match=r"expected sample_weight whose sum is a number, got weights up to 1.*e\+308",
+        match=r"expected sample_weight with a finite sum, got weights up to 1.*e\+308",
     ):
         model.fit(X, sample_weight=np.linspace(1e307, 1e308, len(X)))
     same = model.fit(X, sample_weight=np.full(len(X), 1e300)).transform(X)

@@ -80,7 +80,7 @@ class Member:
             return error
         return OutOfReach(
             "AnomalyDetector",
-            f"{error.finding}, which scaling={scaling_name(self.scaler)!r} makes of the columns",
+            f"{error.finding} after scaling={scaling_name(self.scaler)!r}",
             'Use scaling="none" if the columns are in this range already, or an autoencoder with an unbounded output',
         )
 

@@ -64,8 +64,8 @@ class StackedClassifier(StackedPredictor):
             )
         if not known and len(y) >= FEW and len(classes) > len(y) / 2:
             warnings.warn(
-                f"{type(self).__name__}: {len(classes)} classes in {len(y)} labelled rows, as ids have, or numbers "
-                "that StackedRegressor predicts.",
+                f"{type(self).__name__}: {len(classes)} classes in {len(y)} labelled rows. If y is an id, use another "
+                "column; if it is a quantity, use StackedRegressor.",
                 stacklevel=6,
             )
         self.classes_ = classes
@@ -90,13 +90,13 @@ class StackedClassifier(StackedPredictor):
         for label, weight in given.items():
             if label not in classes:
                 raise ValueError(
-                    f"{name}: expected class_weight of classes out of {classes}, got one of {label!r}."
+                    f"{name}: expected class_weight for classes from {classes}, got one for {label!r}."
                 )
             Number().check(name, f"class_weight[{label!r}]", weight)
         found = np.array([given.get(label, 1.0) for label in classes], np.float64)
         if not found.any():
             raise ValueError(
-                f"{name}: expected class_weight with some class above zero, got {given!r}."
+                f"{name}: expected class_weight > 0 for at least one class, got {given!r}."
             )
         return found
 

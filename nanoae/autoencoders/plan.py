@@ -195,7 +195,7 @@ def settings_text(params: dict[str, Any], left_open: dict[str, Any], scaling: st
     else:
         training = counted(params["epochs"], "epoch")
         training += f" at most of batches of {counted(params['batch_size'], 'row')}"
-        # "auto" is none where the user says how many epochs
+        # With epochs set by the user, "auto" means none
         if params["validation_fraction"] not in (AUTO, 0):
             training += f", {params['validation_fraction']:.0%} of the rows held out"
         if params["patience"] not in (AUTO, None):

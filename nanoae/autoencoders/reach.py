@@ -228,7 +228,7 @@ def check_reach(
     got = f"[{shown(least)}, {shown(most)}]{where}"
     way = f"Scale the data{way_to(low, high, most)}"
     if scaling != "none":
-        got = f"{got}, which scaling={scaling!r} makes of the columns"
+        got = f"{got} after scaling={scaling!r}"
         way = 'Use another scaling ("minmax", "none")'
     raise OutOfReach(
         whose, f"expected values in [{low:g}, {high:g}] {cause}, got {got}", f"{way}, or {remedy}"

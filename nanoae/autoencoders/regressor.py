@@ -52,7 +52,7 @@ class StackedRegressor(StackedPredictor):
             variance = float(np.average((y - zero) ** 2, weights=weights))
         if not np.isfinite(variance) or (variance == 0 and np.ptp(y) > 0):
             raise ValueError(
-                f"{type(self).__name__}: expected y whose squares are numbers, got {y.min():g} to {y.max():g}. "
+                f"{type(self).__name__}: expected y with finite squares, got {y.min():g} to {y.max():g}. "
                 "Give y in another unit."
             )
         warn_about_fill_values(type(self).__name__, y[:, None], ["y"])

@@ -45,7 +45,7 @@ class Shown(Trained):
             sizes = (name for name in SIZES if params.get(name) is not None)
             known = "".join(f"{name:<10}{params[name]}\n" for name in sizes)
             scaling = params.get("scaling", "none")
-            return f"layers    not yet: build(shape), or fit, makes them\n{known}{settings_text(params, {}, scaling)}"
+            return f"layers    not built yet: call build(shape) or fit\n{known}{settings_text(params, {}, scaling)}"
         lines = [("layer", "output", "parameters")]
         for i, layer in enumerate(self.network_.layers):
             count = sum(array.size for array in layer.params.values())

@@ -29,7 +29,7 @@ class TeacherForcing(Noisy):
     Backward  dz = Σ_t of its part of dy; dW as in Embedding, where the first token is used at all T time steps
     """
 
-    ids = ThreadLocal()  # of the tokens whose vectors were taken, (N, T + 1)
+    ids = ThreadLocal()  # (N, T + 1) the token ids looked up in the last forward
     bounds: ClassVar = {"dropout": "[0, 1)"}
 
     source: Embedding

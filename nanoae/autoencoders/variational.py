@@ -27,7 +27,7 @@ from nanoae.engine.losses import BCE, GaussianNLL, Loss
 from nanoae.rows import Rows
 
 NO_LOSS = """\
-VariationalAutoencoder: expected likelihood="bernoulli" or "gaussian", whose -log p(x|z) is the loss, got loss={!r}."""
+VariationalAutoencoder: expected likelihood="bernoulli" or "gaussian" (the loss is -log p(x|z)), got loss={!r}."""
 
 
 def without_a_loss(estimator: T) -> T:

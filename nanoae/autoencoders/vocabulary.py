@@ -98,7 +98,7 @@ class Vocabulary:
         if long:
             which = "a line is" if long == 1 else f"{long} lines are"
             warnings.warn(
-                f"{which} longer than {length - 2} {self.unit}, and cut there", stacklevel=1
+                f"{which} longer than {length - 2} {self.unit}, and truncated", stacklevel=1
             )
         return rows
 
@@ -107,12 +107,10 @@ class Vocabulary:
         keywords = None if keywords is None else cleaned("keywords", keywords)
         if keywords is None and self.keywords:
             raise ValueError(
-                f"TextVAE: expected keywords, as fit had: {some(self.keywords)}; got none."
+                f"TextVAE: expected keywords, as in fit: {some(self.keywords)}; got none."
             )
         if keywords is not None and not self.keywords:
-            raise ValueError(
-                f"TextVAE: expected no keywords, as fit had none; got {some(keywords)}."
-            )
+            raise ValueError(f"TextVAE: expected no keywords, as in fit, got {some(keywords)}.")
         for keyword in keywords or ():
             if keyword not in self.bos_ids:
                 raise ValueError(unseen(keyword, self.keywords))
@@ -123,7 +121,7 @@ class Vocabulary:
         new = {token for line in lines for token in self.tokenize(line)} - self.ids.keys()
         if new:
             warnings.warn(
-                f"Tokens unknown to the vocabulary are masked: {some(sorted(new))}. warm_start=False learns them.",
+                f"Tokens unknown to the vocabulary are masked: {some(sorted(new))}. warm_start=False adds them.",
                 stacklevel=1,
             )
 
@@ -157,15 +155,15 @@ def cleaned(name: str, texts: Any) -> list[str]:
         if not isinstance(text, str) or not text.strip():
             got = repr(text) if isinstance(text, (str, int, float)) else f"a {type(text).__name__}"
             raise ValueError(
-                f"TextVAE: expected {name} that are texts and not empty, got {got} at index {i}."
+                f"TextVAE: expected {name} that are non-empty strings, got {got} at index {i}."
             )
     return [" ".join(unicodedata.normalize("NFC", text).split()) for text in texts]
 
 
 def unseen(keyword: str, known: Sequence[str]) -> str:
     """Return the message about a keyword that fit has not seen."""
-    hint = did_you_mean(keyword, known) or f" It knows {some(known)}."
-    return f"TextVAE: expected a keyword that fit has seen, got {keyword!r}.{hint}"
+    hint = did_you_mean(keyword, known) or f" Known keywords: {some(known)}."
+    return f"TextVAE: expected a keyword seen by fit, got {keyword!r}.{hint}"
 
 
 def some(texts: Sequence[str]) -> str:

@@ -58,13 +58,13 @@ def weighted_rows(
         total = weights.sum()
     if not np.isfinite(total):
         raise ValueError(
-            f"{who}: expected sample_weight whose sum is a number, got weights up to {weights.max():g}."
+            f"{who}: expected sample_weight with a finite sum, got weights up to {weights.max():g}."
         )
     rows = np.flatnonzero(weights)
     weights = weights[rows]
     if len(rows) < min(least, n):
         raise ValueError(
-            f"{who}: expected sample_weight above zero for {least} rows or more, got {len(rows)}."
+            f"{who}: expected sample_weight > 0 for at least {least} rows, got {len(rows)}."
         )
     if (weights == np.floor(weights)).all() and total <= most:
         return rows.repeat(weights.astype(int)), None
@@ -82,7 +82,7 @@ def copies(sample_weight: Any, n: int, who: str) -> slice | np.ndarray:
             f"{who}: expected sample_weight of whole numbers, the number of copies of each row, got {parts[0]}."
         )
     raise ValueError(
-        f"{who}: expected sample_weight of {MOST} copies at most in all, got {weights.sum():.3g}."
+        f"{who}: expected sample_weight with a sum of at most {MOST}, got {weights.sum():.3g}."
     )
 
 

@@ -62,7 +62,7 @@ def get_ops(backend: str | Ops = "auto") -> Ops:
         wishes = filter(None, wished.removeprefix("cupy:").split(","))
         options: dict[str, Any] = {}
         for wish in wishes:
-            options |= CUPY_OPTIONS[one_of(source, wish, CUPY_OPTIONS, ' behind "cupy:"')]
+            options |= CUPY_OPTIONS[one_of(source, wish, CUPY_OPTIONS, ' after "cupy:"')]
         return _cupy_ops(**options)
     if wished == "numpy:plain":
         return Ops()

@@ -100,7 +100,7 @@ class ArrayOps(Buffered):
         sums.start(x, scale)
 
     def shared_memory(self, sums: Any, shape: Shape, dtype: np.dtype) -> Array | None:
-        """Memory of this device that all ranks of `sums` see, where there is such; all of them ask at the same time."""
+        """Return zeros in memory shared by all ranks of `sums`, or None; all ranks must call it together."""
         return sums.shared_memory(shape, dtype)
 
     def dataset(self, x) -> Array:

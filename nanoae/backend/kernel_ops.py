@@ -102,7 +102,7 @@ class KernelOps(Kernels):
         """Return the rate's (pointer, value); RuntimeError for a host number in recorded work, which would fix it."""
         there, now = now_or_there(rate)
         if there is None and self.recording is not None:
-            raise RuntimeError("an optimiser within a layer counts its steps on the host")
+            raise RuntimeError("an optimiser inside a layer counts its steps on the host")
         return there, float(now)
 
     @by_kernel

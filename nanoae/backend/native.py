@@ -127,7 +127,7 @@ def find() -> Kernels | str:
     if os.environ.get(SWITCH, "1") == "0":
         return f"switched off by {SWITCH}=0"
     if sys.platform != "linux":
-        return f"they are for Linux, this is {platform.system()}"
+        return f"they require Linux, this is {platform.system()}"
     compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
     if compiler is None:
         return f"no C++ compiler found ({', '.join(COMPILERS)})"
@@ -136,17 +136,17 @@ def find() -> Kernels | str:
         folder = own_folder()
         path = folder / f"kernels-{key(version)}.so"
         if not trusted(path):
-            log(f"compiling kernels for this CPU with {version} (once, some seconds) ...")
+            log(f"compiling kernels for this CPU with {version} (once, a few seconds) ...")
             try:
                 build(compiler, path)
             except BaseException:
-                log(f"that failed; NumPy computes. {SWITCH}=0 says not to try.")
+                log(f"compilation failed; using NumPy. Set {SWITCH}=0 to skip it.")
                 raise
         return Kernels(path, version)
     except (OSError, subprocess.SubprocessError, NoKernels) as error:
         reason = getattr(error, "stderr", None) or str(error)
         message = reason.strip().splitlines()[0]
-        return f"{compiler} or its library fails: {message}"
+        return f"{compiler} or the compiled library failed: {message}"
 
 
 def log(text: str) -> None:

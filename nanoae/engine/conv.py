@@ -78,7 +78,7 @@ class Convolution(ImageLayer):
 
 
 def flat(side: Array) -> Array:
-    """A map (K, OH, OW, N) as a matrix (K, OH·OW·N), an image likewise."""
+    """View a map (K, OH, OW, N) as a matrix (K, OH·OW·N), or an image (C, H, W, N) as (C, H·W·N)."""
     return side.reshape(len(side), -1)
 
 

@@ -104,7 +104,7 @@ class GRU(Layer):
                 ops.add_inplace(dh, dy[:, step])
             gates = a[step]
             u_t = u[step]
-            # the gradients overwrite what they were computed from
+            # The gradients overwrite the arrays they are computed from.
             ops.gru_step_backward(dh, gates, u_t, states[step], da=gates, du=u_t, out=carried)
             ops.matmul(u_t, U.T, out=dh)
             ops.add_inplace(dh, carried)  # dh[t-1] = du Uᵀ + dh z

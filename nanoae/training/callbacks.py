@@ -79,7 +79,7 @@ class BestCheckpoint(Monitor):
     def better(self, trainer: Trainer) -> None:
         if trainer.model is None:
             raise ValueError(
-                "BestCheckpoint: expected the training of an estimator, got a Trainer by itself."
+                "BestCheckpoint: expected the training of an estimator, got a Trainer without one."
             )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the warning that callbacks are not saved

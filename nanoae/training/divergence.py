@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nanoae.training.loop import Trainer
 
 LEAST_SCALE = 2.0**-10  # training gives up below this fraction of the learning rate
-CHECK_EVERY = 128  # steps
+CHECK_EVERY = 128  # steps between checks of the moments
 
 
 class NotFiniteError(FloatingPointError):
@@ -128,7 +128,7 @@ def epoch_or_again(trainer: Trainer, x: Array, t: Array | None, scale: float) ->
 
 
 def recover(trainer: Trainer) -> bool:
-    """Give the network the best weights kept, or the last checkpoint's; return whether there are any."""
+    """Restore the best weights kept, or those of the last checkpoint; return True if there are any."""
     kept = trainer.best_state
     if not kept and trainer.checkpoints is not None:
         facts, arrays = trainer.checkpoints.trainings[-1]

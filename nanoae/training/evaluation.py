@@ -15,7 +15,7 @@ from nanoae.training.costs import elements
 EVALUATION_ROWS = 2048
 # Images per forward: im2col takes many times their memory, and each thread keeps it
 EVALUATION_IMAGES = 100
-# Numbers in the outputs of a forward: fewer rows where one is a whole line of scores over all tokens
+# Maximum number of outputs per forward: limits the rows of text models, which output scores over all tokens
 EVALUATION_NUMBERS = 1 << 22
 
 
