@@ -124,6 +124,22 @@ def test_a_column_in_another_unit_is_refused(run, tmp_path, command):
     assert code == 2 and err == f"nanoae: error: {told}\n"
 
 
+def test_a_label_in_another_unit_is_refused(run, tmp_path):
+    columns = {"a": X[:, 0], "b": X[:, 1]}
+    save(tmp_path / "share.csv", {**columns, "y": [f"{x:.1f}%" for x in 50 + Q]})
+    save(tmp_path / "plain.csv", {**columns, "y": 50 + Q})
+    fit = ("--regress", "--stacked", "4", *QUIET, "--out", tmp_path / "r")
+    assert run("train", "--data", tmp_path / "share.csv", "--label", "y", *fit)[0] == 0
+    assert run("evaluate", tmp_path / "r", "--data", tmp_path / "share.csv", "--label", "y")[0] == 0
+    code, _, err = run("evaluate", tmp_path / "r", "--data", tmp_path / "plain.csv", "--label", "y")
+    assert code == 2 and "column 'label' in the unit that was learned, %, got none" in err
+    out = ("--out", tmp_path / "o.npy")
+    assert (
+        run("encode", tmp_path / "r", "--data", tmp_path / "plain.csv", "--ignore", "y", *out)[0]
+        == 0
+    )
+
+
 @pytest.mark.parametrize(("command", "data"), [("train", "index.csv"), ("tune", "index.csv")])
 def test_the_index_of_a_data_frame_is_no_feature(run, tmp_path, command, data):
     grid = ("--grid", "code_size=1,2") if command == "tune" else ()

@@ -82,9 +82,9 @@ class TrainingSet:
                 f"{data.name}: expected images of {learned} pixels, as in training, got {sides}."
             )
         here = data.units or ()
-        names = data.columns or [str(i + 1) for i in range(len(here))]
+        names = [*data.columns, "label"] if data.columns else range(1, len(here) + 1)
         for name, unit, got in zip(names, self.units or (), here, strict=False):
-            check_unit(data.name, name, unit, got)
+            check_unit(data.name, str(name), unit, got)
         if self.holds(data):
             return data if named else replace(data, maximum=self.maximum)
         if self.maximum is None:

@@ -60,7 +60,8 @@ class Dataset:
                 [0, 1], 16 for `digits`; None for real-valued data, which are not scaled
     columns     names of the D features of a table, or None
     official    True if the data set defines its own test rows; False if they were drawn by `split`
-    units       unit written next to the numbers of each column of a text table: "%", "€", "" (no unit), None (unknown)
+    units       unit written next to the numbers of each column of a text table, and then of its label: "%", "€", ""
+                (no unit), None (unknown)
     encoder     the TableEncoder that made x from a text table with words, or None
 
     Raise ValueError, naming the array, if one is empty, not numeric, or does not fit the others.

@@ -49,7 +49,8 @@ def read_numbers(
     if columns is None:
         warn_about_ids("load_data", sample(x).T, table.columns)
     y = None if label is None else read_labels(table.labels)
-    return Examples(x, y, columns=table.names, units=tuple(table.units))
+    units = [*table.units, *table.label_units]
+    return Examples(x, y, columns=table.names, units=tuple(units))
 
 
 class NumberTable:
@@ -71,6 +72,7 @@ class NumberTable:
         self.units: list[str | None] = [None] * len(self.features)
         self.marks = self.units.copy()  # decimal mark of each column, once known
         self.labels: list[str] = []
+        self.label_units: list[str] = []  # that of the label, if it has numbers
 
     def read(self) -> Any:
         """Return x (N, D) float64, as Rows if it is large."""
@@ -112,7 +114,7 @@ class NumberTable:
             column = TextColumn(
                 name, labels, range(len(labels)), self.source, format, lambda: decimal
             )
-            self.labels = column.spelled_plainly()
+            self.keep_labels(column)
         self.units = ["" if each else None for each in counts]
 
     def numbers(self, table: Table) -> np.ndarray:
@@ -137,8 +139,14 @@ class NumberTable:
                 columns[i], row, columns[i].name if self.names else self.features[i] + 1
             )
         if self.label is not None:
-            self.labels += table.text_column(self.label).spelled_plainly()
+            self.keep_labels(table.text_column(self.label))
         return x
+
+    def keep_labels(self, column: TextColumn) -> None:
+        """Keep the labels of some rows, and the unit that stands beside them."""
+        self.labels += column.spelled_plainly()
+        unit = column.unit()
+        self.label_units = self.label_units if unit is None else [unit]
 
 
 def find_features(text: Any, label: str | None, wanted: Sequence[str] | None) -> list[str]:
