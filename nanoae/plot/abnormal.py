@@ -1,4 +1,4 @@
-"""Errors, and what makes rows abnormal."""
+"""Plots of reconstruction errors, and of what makes rows abnormal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nanoae.plot.axes import AXIS, GRID, INK, LEGEND, PALETTE, axes_for, colour_
 from nanoae.plot.labels import Labels
 from nanoae.plot.mosaic import Shape, batch, greys, mosaic, signed
 
-MAX_ROWS = 5_000  # in a map
+MAX_ROWS = 5_000  # in a heat map
 SIGN = "with the sign of the deviation"
 
 
@@ -21,15 +21,15 @@ def errors(
     labels: ArrayLike | None = None,
     *,
     name: str = "squared error",
-    title: str = "Error of the rows",
+    title: str = "Errors of rows",
     ax: Any = None,
 ) -> Any:
-    """The errors (N,) of rows: how often which, with the median and the 99 % quantile; or, with labels (N,), the mean
-    of each label's rows beside the mean of all. -> Axes"""
+    """Plot the errors (N,) of rows as a histogram with the median and the 99 % quantile; or, with labels (N,), the mean
+    error of each label and of all rows. -> Axes"""
     errors = np.asarray(errors, dtype=float)
     if errors.ndim != 1 or not errors.size or not np.isfinite(errors).all():
         raise ValueError(
-            f"errors: expected one finite error a row (N,), got {errors.shape}. See reconstruction_error."
+            f"errors: expected one finite error per row (N,), got {errors.shape}. See reconstruction_error."
         )
     if labels is not None:
         return by_label(errors, labels, name, title, ax)
@@ -42,7 +42,7 @@ def errors(
             color=colour,
             linewidth=1,
             linestyle="--",
-            label=f"{share:.0%} of the rows below {value:.4g}",
+            label=f"{share:.0%} of rows below {value:.4g}",
         )
     ax.legend(**LEGEND)
     return ax
@@ -81,18 +81,18 @@ def explanation(
     title: str | None = None,
     ax: Any = None,
 ) -> Any:
-    """What makes rows abnormal, the signed shares that `AnomalyDetector.explain` gives. -> Axes
+    """Plot what makes rows abnormal: the signed shares returned by `AnomalyDetector.explain`. -> Axes
 
-    shares (D,)                  of one row: the n largest (8) as bars, the rest above
-    shares (N, D)                of many: an image with a line a row, the most abnormal on top, and a column for each of
-                                 the n features (12) with the largest shares of all
-    shares (N, ...) and images   the first n (10) images over theirs, each scaled by its own largest magnitude
+    shares (D,)                  of one row: the n largest (default 8) as bars, the sum of the others in the title
+    shares (N, D)                of many rows: a heat map with the most abnormal row on top, and a column for each of
+                                 the n features (default 12) with the largest total shares
+    shares (N, ...) and images   the first n images (default 10) over their shares, each scaled by its own maximum
 
     Red: the feature is larger, or the pixel brighter, than expected; blue: smaller, or darker.
     """
     values = np.asarray(shares, dtype=float)
     if images is not None:
-        title = "What is abnormal" if title is None else title
+        title = "Abnormal pixels" if title is None else title
         return maps(values, images, shape, n or 10, title, ax)
     many = values.ndim == 2
     if n is None:
@@ -102,7 +102,7 @@ def explanation(
         right_shape = len(names) == values.shape[-1]
     if not right_shape or n < 1:
         raise ValueError(
-            f"explanation: expected shares (D,) of a row or (N, D), D names, and n >= 1, got {values.shape}, {names} "
+            f"explanation: expected shares (D,) or (N, D), D names, and n >= 1, got {values.shape}, {names} "
             f"and n = {n}."
         )
     if names is None:
@@ -126,7 +126,7 @@ def maps(
     parts = batch("explanation: shares", shares, shape, only_images=True)[:n]
     if grey.ndim != 3 or grey.shape != parts.shape:
         raise ValueError(
-            f"explanation: expected grey images and as many shares, got {grey.shape} and {parts.shape}."
+            f"explanation: expected grey images and shares of the same shape, got {grey.shape} and {parts.shape}."
         )
     magnitude = np.abs(parts).max(axis=(1, 2), keepdims=True)
     scaled = parts / np.where(magnitude > 0, magnitude, 1)
@@ -140,9 +140,9 @@ def bars(shares: NDArray[Any], names: list[str], n: int, title: str, ax: Any) ->
     total = sizes.sum()
     rest = total - sizes[order].sum()
     if len(order) < len(shares):
-        title += f"\n{len(shares) - len(order)} more together {rest:.3g}"
+        title += f"\n{len(shares) - len(order)} others: {rest:.3g} in total"
     ax = axes_for(ax, 6.4, 1.3 + 0.32 * len(order))
-    named(ax, title, f"share of the score {total:.4g}, {SIGN}", "column")
+    named(ax, title, f"share of the score ({total:.4g}), {SIGN}", "column")
     colours = [PALETTE[2] if shares[i] > 0 else PALETTE[0] for i in order]
     ax.barh(np.arange(len(order)), shares[order], color=colours, height=0.7)
     ax.set_yticks(np.arange(len(order)), [names[i] for i in order])
@@ -159,7 +159,7 @@ def heat(shares: NDArray[Any], names: list[str], n: int, title: str, ax: Any) ->
     width = 1.9 + 0.5 * len(columns)
     height = min(1.9 + 0.16 * len(rows), 8.0)
     ax = axes_for(ax, width, height)
-    named(ax, title, "column", f"{len(rows)} rows, the most abnormal on top")
+    named(ax, title, "column", f"{len(rows)} rows, most abnormal on top")
     most = np.abs(shown).max() or 1.0
     image = ax.imshow(
         shown, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto", interpolation="nearest"

@@ -1,4 +1,4 @@
-"""Axes: what every figure starts from, its colours and its words.
+"""Axes: the axes, colours and label styles of all figures.
 
 matplotlib is imported by the first figure, never by `import nanoae`.
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Ten colours told apart with any colour vision (Petroff 2021, arXiv:2107.02270).
+# Ten colours that can be distinguished with any colour vision (Petroff 2021, arXiv:2107.02270).
 PALETTE = (
     "#3f90da",
     "#ffa90e",
@@ -31,13 +31,15 @@ INK, AXIS, GRID = "#444444", "#999999", "#e6e6e6"
 DPI = 150
 LEGEND: Any = {"frameon": False, "fontsize": 10, "labelcolor": INK}
 
-Maker = Callable[..., Any]  # (width, height in inches, full, **of the axes) -> Axes on a new figure
+Maker = Callable[
+    ..., Any
+]  # (width, height in inches, full, **axes options) -> Axes on a new figure
 
 
 def matplotlib() -> Any:
-    """matplotlib, also where MPLBACKEND names a backend that there is not."""
+    """Import matplotlib, even if MPLBACKEND names a backend that does not exist."""
     loaded = "matplotlib" in sys.modules
-    backend = os.environ.pop("MPLBACKEND", None)  # which it would end at
+    backend = os.environ.pop("MPLBACKEND", None)  # importing would fail on an unknown name
     try:
         import matplotlib
     except ImportError as error:
@@ -58,9 +60,9 @@ def axes_for(
     full: bool = False,
     **how: Any,
 ) -> Any:
-    """`ax`, or where it is None a new figure's of pyplot, which notebooks and `plt.show()` show.
+    """`ax`, or, if it is None, the axes of a new pyplot figure, which notebooks and `plt.show()` display.
 
-    full   the axes are to fill the figure, so that a pixel of an image is one of the file
+    full   let the axes fill the figure, so that image pixels are pixels of the file
     """
     if ax is None:
         return shown_axes(width, height, full, **how)
@@ -79,7 +81,7 @@ def shown_axes(width: float, height: float, full: bool, **how: Any) -> Any:
 
 
 def named(ax: Any, title: str = "", xlabel: str = "", ylabel: str = "") -> Any:
-    """`ax`, plain and with its names."""
+    """`ax` in a plain style, with title and axis labels."""
     if "top" in ax.spines:
         ax.spines[["top", "right"]].set_visible(False)
         ax.spines[["left", "bottom"]].set_color(AXIS)
@@ -92,12 +94,12 @@ def named(ax: Any, title: str = "", xlabel: str = "", ylabel: str = "") -> Any:
 
 
 def verbatim(text: Any) -> str:
-    """A user's text as it stands: two $ would make a formula of what is between them."""
+    """A user's text, escaped: matplotlib would typeset text between two $ as a formula."""
     return str(text).replace("$", r"\$")
 
 
 def colour_bar(ax: Any, artist: Any, label: str) -> Any:
-    """A colour bar beside the axes `ax`, or a grid of them, that says what its numbers are."""
+    """Add a labelled colour bar beside the axes `ax`, or beside a grid of axes."""
     bar = artist.figure.colorbar(artist, ax=ax, shrink=0.8, pad=0.02)
     bar.set_label(label, color=INK, fontsize=10)
     bar.solids.set_alpha(1)

@@ -1,4 +1,4 @@
-"""Curves: the loss by epoch, and how well scores tell abnormal rows from the others."""
+"""Curves: the loss by epoch, and ROC curves."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ def loss(
     title: str = "Loss",
     ax: Any = None,
 ) -> Any:
-    """Each list of `history` by epoch but the seconds; "loss" reads train, "val_loss" validation. -> Axes
+    """Plot each list of `history` by epoch, except the seconds. "loss" is labelled train, "val_loss" validation.
+    -> Axes
 
-    The legend tells each value at the epoch `kept`, counted from 1, whose weights the model has and which is marked;
-    without, at the last. The scale is logarithmic where the losses are positive and span more than a factor of 20. A
-    loss that is not finite leaves a gap. `ticks`: what stands below each value, in place of 1, 2, 3, ...
+    The legend shows the values at the epoch `kept` (counted from 1), whose weights the model has and which is marked;
+    by default at the last epoch. The scale is logarithmic if the losses are positive and span more than a factor of 20.
+    A loss that is not finite leaves a gap. `ticks`: labels on the x axis in place of 1, 2, 3, ...
     """
     curves = {
         name: np.asarray(values, dtype=float)
@@ -80,7 +81,7 @@ def loss(
 
 
 def readable_scale(ax: Any, losses: Any) -> None:
-    """A logarithmic y axis where the numbers span more than a factor of 20, with the numbers people write."""
+    """Use a logarithmic y axis with plain tick labels if the numbers span more than a factor of 20."""
     losses = losses[np.isfinite(losses)]
     if not losses.size:
         return
@@ -89,7 +90,7 @@ def readable_scale(ax: Any, losses: Any) -> None:
     if low > 0 and high > 20 * low:
         ax.set_yscale("log")
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        few = high < 1000 * low  # then a decade's 2 and 5 want labels, too
+        few = high < 1000 * low  # then also label 2 and 5 times powers of ten
         ax.yaxis.set_minor_locator(matplotlib().ticker.LogLocator(subs=(2, 5)))
         ax.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if few else "")
 
@@ -101,8 +102,8 @@ def roc(
     title: str = "Abnormal rows found",
     ax: Any = None,
 ) -> Any:
-    """Of each score (N,), higher for what is more abnormal: the share of the abnormal rows (N,) above a threshold, over
-    the share of the others above it. The area under the curve is in the legend. -> Axes"""
+    """Plot the ROC curve of each score (N,), higher for more abnormal rows: the share of `abnormal` rows (N,) above a
+    threshold over the share of the others above it. The legend shows the area under the curve. -> Axes"""
     bad = np.asarray(abnormal, dtype=bool)
     curves = {name: np.asarray(values, dtype=float) for name, values in scores.items()}
     if (
@@ -113,19 +114,19 @@ def roc(
         or any(c.shape != bad.shape for c in curves.values())
     ):
         raise ValueError(
-            "roc: expected scores (N,) and which rows are abnormal (N,), some but not all of them, got "
+            "roc: expected scores (N,) and a mask of abnormal rows (N,), some but not all True, got "
             f"{[c.shape for c in curves.values()]} and {bad.shape}."
         )
     ax = named(
         axes_for(ax, 4.6, 4.8),
         title,
-        "false alarms: share of the normal rows",
-        "share of the abnormal rows",
+        "false positive rate: share of normal rows",
+        "true positive rate: share of abnormal rows",
     )
     ax.plot([0, 1], [0, 1], color=AXIS, linewidth=1)
     for i, (name, values) in enumerate(curves.items()):
         order = np.argsort(-values, kind="stable")
-        # The last of the rows with one score, which share a threshold
+        # The last row of each distinct score: equal scores share a threshold
         last = np.append(np.diff(values[order]) != 0, True)
         share_found = np.cumsum(bad[order]) / bad.sum()
         share_alarmed = np.cumsum(~bad[order]) / (~bad).sum()

@@ -1,4 +1,4 @@
-"""Labels: what colours points, and tells rows apart: classes, or numbers on a scale."""
+"""Labels: classes, or numbers on a scale, by which points are coloured and rows are grouped."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 from nanoae.data.labels import as_array, is_nothing
 
-CLASSES = 40  # more different numbers than these are a scale
+CLASSES = 40  # with more distinct numbers, labels are a scale
 
 
 @dataclass
 class Labels:
-    """values (N,) are numbers of `names`, or where names is None a scale, NaN where a row has none."""
+    """values (N,) are indices into `names`; or, if names is None, numbers on a scale, NaN for rows without a label."""
 
     values: np.ndarray
     names: list[str] | None
@@ -23,7 +23,7 @@ class Labels:
     def of(
         cls, labels: Any, n: int, who: str = "write_report", most: int = CLASSES
     ) -> Labels | None:
-        """Labels (N,) of any kind, perhaps masked; None where there are none. More different numbers than `most` are a
+        """Labels (N,) of any type, possibly masked; None if labels is None. More than `most` distinct numbers are a
         scale."""
         if labels is None:
             return None

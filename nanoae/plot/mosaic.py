@@ -1,8 +1,8 @@
-"""Images beside each other: reconstructions, filters, a plane of codes, a way through the code.
+"""Mosaics of images: reconstructions, filters, manifolds and interpolations.
 
-Images are (H, W), (C, H, W) or (H, W, C), C 1, 3, or 4, whose last is not drawn; a batch holds them as (n, *shape) or
-flat as (n, D).
-Values must be finite. A wrong shape is a ValueError: what was expected, what came, what to do.
+Images are (H, W), (C, H, W) or (H, W, C) with C = 1, 3 or 4 (the fourth channel is not drawn); a batch is (n, *shape),
+or flat (n, D).
+Values must be finite. A wrong shape raises a ValueError.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Shape = tuple[int, ...]
 CHANNELS = (1, 3, 4)
 GAP = 4  # screen pixels between images
 FRAME = 0.8  # the grey of the one-pixel frame that gives white images an edge
-EDGE, MARK = 3, (0.74, 0.12, 0.0)  # the frame of a dead unit, its width and its colour
-MAX_PIXELS = 1_600  # longest side of a mosaic: a larger one is scaled down
+EDGE, MARK = 3, (0.74, 0.12, 0.0)  # width and colour of the frame of a dead unit
+MAX_PIXELS = 1_600  # longest side of a mosaic; larger ones are scaled down
 
 
 def reconstructions(
@@ -37,10 +37,10 @@ def reconstructions(
     columns: Sequence[str] | None = None,
     ax: Any = None,
 ) -> Any:
-    """The first n images of each batch, one named row per batch: originals over reconstructions. -> Axes
+    """Draw the first n images of each batch, one labelled row per batch: originals over reconstructions. -> Axes
 
     Black is vmin and white is vmax, by default the range of the *first* row, so that a washed-out reconstruction looks
-    washed out. Data of shape (D,) are no images: each sample is a panel over the features, `columns` by name.
+    washed out. Samples of shape (D,) are drawn as curves over the features, which `columns` names.
     """
     if not rows or n < 1:
         raise ValueError(
@@ -73,7 +73,7 @@ def images(
     title: str = "",
     ax: Any = None,
 ) -> Any:
-    """Images row by row on one grey scale, by default in a square: samples. -> Axes"""
+    """Draw images row by row on a common grey scale, by default in a square. -> Axes"""
     grid = batch("images", images, shape, only_images=True)
     columns = ceil(len(grid) ** 0.5) if columns is None else columns
     if columns < 1:
@@ -85,15 +85,15 @@ def manifold(
     images: ArrayLike,
     shape: Shape | None = None,
     *,
-    title: str = "The plane of the code, decoded",
+    title: str = "Images decoded from a grid of codes",
     ax: Any = None,
 ) -> Any:
-    """What `Autoencoder.manifold(n)` gave, n · n examples: the plane of codes of two numbers, decoded. -> Axes"""
+    """Draw the n · n examples returned by `Autoencoder.manifold(n)`: a grid of two-number codes, decoded. -> Axes"""
     grid = batch("manifold", images, shape, only_images=True)
     side = ceil(len(grid) ** 0.5)
     if side**2 != len(grid):
         raise ValueError(
-            f"manifold: expected n · n images, got {len(grid)}. Take them from Autoencoder.manifold."
+            f"manifold: expected n · n images, got {len(grid)}. Use the result of Autoencoder.manifold."
         )
     ax = mosaic(greys(grid), side, ax, title)
     return named(ax, title, "code unit 1 ->", "code unit 2 ->")
@@ -103,10 +103,10 @@ def interpolation(
     images: ArrayLike,
     shape: Shape | None = None,
     *,
-    title: str = "The way through the code",
+    title: str = "Interpolation in the code",
     ax: Any = None,
 ) -> Any:
-    """What `Autoencoder.interpolate` gave, (steps, D), or (N, steps, D): a line for each way. -> Axes"""
+    """Draw the result of `Autoencoder.interpolate`, (steps, D), or several, (N, steps, D), one per line. -> Axes"""
     array = np.asarray(images)
     shape = tuple(shape or array.shape[1:])
     one = array.shape[1:] in (shape, (prod(shape),))
@@ -117,7 +117,7 @@ def interpolation(
     ax = mosaic(greys(grid), steps, ax, title)
     left, right = ax.get_xlim()
     width = (right - left) / steps
-    ax.set_xticks([left + width / 2, right - width / 2], ["from here", "to there"])
+    ax.set_xticks([left + width / 2, right - width / 2], ["start", "end"])
     return ax
 
 
@@ -126,14 +126,14 @@ def filters(
     shape: Shape,
     *,
     n: int = 64,
-    title: str = "Weights: red above zero, blue below, each by its own largest",
+    title: str = "Weights (red positive, blue negative)",
     dead: Sequence[int] = (),
     ax: Any = None,
 ) -> Any:
-    """The first n columns of weights (D, K) as images: blue below zero, white at zero, red above. -> Axes
+    """Draw the first n columns of weights (D, K) as images: negative blue, zero white, positive red. -> Axes
 
-    Each is scaled by its own largest magnitude. Weights of colour images are drawn in colour, with zero grey. The units
-    in `dead`, by number from 0, and those whose weights are all 0, have a red frame.
+    Each image is scaled by its own largest magnitude. Weights of colour images are drawn in colour, with zero grey. The
+    units in `dead` (indices from 0), and units whose weights are all 0, get a red frame.
     """
     weights = np.asarray(weights)
     if weights.ndim != 2 or n < 1:
@@ -163,7 +163,7 @@ def batch(
     shape: Shape | None,
     only_images: bool = False,
 ) -> NDArray[Any]:
-    """`array` as float32 (n, H, W), (n, 3, H, W) or (n, D); a single channel is dropped, and a fourth."""
+    """`array` as float32 (n, H, W), (n, 3, H, W) or (n, D); a single channel, or a fourth, is dropped."""
     array = np.asarray(array)
     came = array.shape[1:]
     shape = came if shape is None else tuple(shape)
@@ -172,7 +172,7 @@ def batch(
     channels = shape[2 if last else 0] if len(shape) == 3 else 1
     if len(shape) not in axes or channels not in CHANNELS:
         raise ValueError(
-            f"{what}: expected images of shape (H, W), (C, H, W) or (H, W, C), C 1, 3 or 4, got {shape}. "
+            f"{what}: expected images of shape (H, W), (C, H, W) or (H, W, C), C = 1, 3 or 4, got {shape}. "
             "Pass shape= for flat images."
         )
     kept = shape[1:] if len(shape) == 3 and channels == 1 and not last else shape
@@ -191,7 +191,7 @@ def batch(
 
 
 def rgb(images: NDArray[Any], low: float, high: float) -> NDArray[Any]:
-    """Images (n, H, W) or (n, 3, H, W) as (n, H, W, 3), low..high mapped to 0..1 and clipped."""
+    """Images (n, H, W) or (n, 3, H, W) as (n, H, W, 3), with low..high mapped to 0..1 and clipped."""
     span = high - low if high > low else 1
     scaled = np.clip((images - low) / span, 0, 1)
     if images.ndim == 4:
@@ -200,7 +200,7 @@ def rgb(images: NDArray[Any], low: float, high: float) -> NDArray[Any]:
 
 
 def greys(images: NDArray[Any]) -> NDArray[Any]:
-    """Images as `rgb` has them, from their own lowest to their own highest number."""
+    """`rgb` of images over their own range, from minimum to maximum."""
     return rgb(images, float(images.min()), float(images.max()))
 
 
@@ -212,7 +212,7 @@ def mosaic(
     row_labels: Sequence[str] = (),
     marked: Sequence[int] = (),
 ) -> Any:
-    """Images (n, H, W, 3) in rows, an image pixel a whole number of screen pixels wide: sharp, however small."""
+    """Draw images (n, H, W, 3) in rows. Image pixels are whole numbers of screen pixels, so small images stay sharp."""
     columns = min(columns, len(pixels))
     cell = min(max(960 // columns, 32), 160)
     zoom = max(1, cell // max(pixels.shape[1:3]))

@@ -1,4 +1,4 @@
-"""What a notebook shows of a fitted model: its layers as a table, and its losses as a small drawing."""
+"""The display of a fitted model in notebooks: a table of its layers and a small plot of its losses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COLOURS = dict(zip(WORDS, PALETTE, strict=False))
 
 
 def table_and_curve(title: str, summary: str, history: Mapping[str, Sequence[float]]) -> str:
-    """HTML of a model: `summary` as a table with a fixed-width font, and the curves beside each other's last value."""
+    """HTML of a model: `summary` in a fixed-width font, and the loss curves with their last values."""
     return (
         f'<div><b>{html.escape(title)}</b><div style="display:flex;gap:2em;flex-wrap:wrap">'
         f'<pre style="margin:0">{html.escape(summary)}</pre>{curve(history)}</div></div>'
@@ -23,7 +23,7 @@ def table_and_curve(title: str, summary: str, history: Mapping[str, Sequence[flo
 
 
 def curve(history: Mapping[str, Sequence[float]]) -> str:
-    """The losses by epoch as SVG, none where there was no epoch."""
+    """The losses by epoch as SVG; "" without epochs."""
     lines = {
         name: [math.nan if value is None else value for value in history[name]]
         for name in COLOURS

@@ -1,4 +1,4 @@
-"""Profiles: rows of a table and their reconstructions, as a panel of lines each."""
+"""Profiles: rows of a table and their reconstructions, drawn as curves, one panel per row."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from nanoae.plot.axes import INK, LEGEND, PALETTE, axes_for, named, verbatim
 
-ACROSS = 5  # panels in a line
-NAMED = 20  # columns that have room for their names
+ACROSS = 5  # panels side by side
+NAMED = 20  # maximum number of columns whose names are shown
 
 
 def profiles(
@@ -23,10 +23,10 @@ def profiles(
     title: str,
     ax: Any,
 ) -> Any:
-    """Batches (N, D): a panel for each of the first n samples, a line over the features for each batch. -> Axes
+    """Draw a panel for each of the first n samples, with a line over the features for each batch (N, D). -> Axes
 
-    The few columns of a table are standardised by the first batch, since they have units of their own; many columns
-    are taken for a curve, and drawn as they are.
+    Up to NAMED columns, or named ones, are standardised by the first batch, since their units differ; more unnamed
+    columns are treated as a curve and drawn as they are.
     """
     across = min(n, ACROSS)
     first = next(iter(batches.values()))
@@ -69,7 +69,7 @@ def profiles(
 
 
 def ticks(panel: Any, d: int, columns: Sequence[str] | None, last: bool) -> None:
-    """The columns' names below the last panel of each column of panels, where there is room; else their numbers."""
+    """Label the x axes with column names in the last row of panels, if there is room; else with numbers."""
     if columns is not None and d <= NAMED:
         tick_labels = [""] * d
         if last:
@@ -84,7 +84,7 @@ def ticks(panel: Any, d: int, columns: Sequence[str] | None, last: bool) -> None
 
 
 def scale(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The mean and the standard deviation (D,) of columns, 1 for a constant one."""
+    """Mean and standard deviation (D,) of the columns; the latter is 1 for a constant column."""
     with np.errstate(invalid="ignore"):
         mean = np.nanmean(values, axis=0)
         deviation = np.nanstd(values, axis=0)

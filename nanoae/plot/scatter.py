@@ -1,4 +1,4 @@
-"""Codes as points, coloured by label, and the distribution of their values."""
+"""Scatter plots of codes, coloured by label, and histograms of their values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from nanoae.plot.axes import (
 )
 from nanoae.plot.labels import Labels
 
-MAX_POINTS = 2_000  # drawn in a scatter: more lie on top of each other
+MAX_POINTS = 2_000  # drawn in a scatter plot; more would overlap
 
 
 def codes(
@@ -35,11 +35,11 @@ def codes(
     title: str = "Codes",
     ax: Any = None,
 ) -> Any:
-    """Codes (N, K), coloured by labels (N,): up to ten classes by the palette, anything else by a colour bar. -> Axes
+    """Plot codes (N, K), coloured by labels (N,): up to ten classes by the palette, others with a colour bar. -> Axes
 
-    K = 1: a histogram, or the code against its label. K = 2: a plane. K = 3: space. K > 3, or 3 on plane axes: the two
-    leading principal components. At most 2,000 points are drawn, evenly spaced through the batch. `name` is that of a
-    plane's axes, `label` that of the labels.
+    K = 1: a histogram, or the code against its label. K = 2: a scatter plot. K = 3: a 3-d scatter plot. K > 3, or K = 3
+    on 2-d axes: the first two principal components. At most 2,000 points are drawn, evenly spaced through the batch.
+    `name` names the axes, `label` the labels.
     """
     values = two_dimensional("codes", codes)
     k = values.shape[1]
@@ -54,7 +54,7 @@ def codes(
         across = colours["c"]
         if names:
             jitter = np.arange(len(points)) * 0.618034 % 0.7
-            across = across + (jitter - 0.35)  # spreads a class, always alike
+            across = across + (jitter - 0.35)  # spreads a class, reproducibly
         points = np.column_stack([points, across])
         axis_labels = [f"{name} 1", label]
     elif k > 2 and not space:
@@ -67,7 +67,7 @@ def codes(
     ax = named(axes_for(ax, 6.8, 5.4, **how), title, *axis_labels[:2])
     if space:
         ax.set_zlabel(axis_labels[2], color=INK, fontsize=11)
-        ax.set_box_aspect(None, zoom=0.85)  # room for that name
+        ax.set_box_aspect(None, zoom=0.85)  # room for the z label
     artist = dots(ax, points, colours)
     if k > 1:
         explain(artist, ax, names, label)
@@ -82,10 +82,10 @@ def histogram(
     title: str = "Values of the code",
     ax: Any = None,
 ) -> Any:
-    """The distribution of all code values of each (N, K), with the mean, the share of exact zeros, and how many units
-    never change in the legend. -> Axes
+    """Plot the distribution of all values of each array of codes (N, K). The legend shows the mean, the share of exact
+    zeros, and the number of constant units. -> Axes
 
-    Heights are shares of a batch's own values, on a logarithmic scale where one batch holds 30 % zeros or more: the
+    Heights are shares of a batch's own values. The scale is logarithmic if a batch has 30 % zeros or more, since the
     spike at zero would flatten the rest.
     """
     given = codes_by_name if isinstance(codes_by_name, Mapping) else {"code": codes_by_name}
@@ -101,7 +101,7 @@ def histogram(
     if high > low:
         bins = np.linspace(low, high, 61).tolist()
     log = high > low and max(zeros.values()) >= 0.3
-    ax = named(axes_for(ax, 6.4, 3.8), title, "value of a code unit", "share of the values")
+    ax = named(axes_for(ax, 6.4, 3.8), title, "value of a code unit", "share of values")
     for i, (name, values) in enumerate(batches.items()):
         legend = f"{verbatim(name)}: mean {values.mean():.3g}, {zeros[name]:.1%} zeros"
         never_change = np.ptp(values, axis=0) == 0
@@ -138,12 +138,12 @@ def evenly(n: int) -> NDArray[np.intp]:
 
 
 def principal_plane(points: NDArray[Any]) -> tuple[NDArray[Any], list[float]]:
-    """Points (N, K) on their first two principal components (N, 2), and the shares of variance."""
+    """Points (N, K) projected on their first two principal components (N, 2), and the shares of variance."""
     centred = points - points.mean(axis=0, dtype=np.float64)
-    # two components of one point
+    # a row of zeros gives even a single point two components
     rows = np.vstack([centred, 0 * centred[:1]])
     _, s, vt = lapack.svd(rows, full_matrices=False)
-    # a component's sign is free: fix it
+    # the sign of a component is arbitrary: fix it
     components = vt[:2]
     sign = np.where(components.sum(axis=1, keepdims=True) < 0, -1, 1)
     plane = components * sign
@@ -163,7 +163,7 @@ def colouring(
     n: int,
     keep: NDArray[np.intp],
 ) -> tuple[dict[str, Any], list[str]]:
-    """What scatter needs to colour the points kept, and the names of its values 0, 1, ... where these are classes."""
+    """Arguments of `scatter` that colour the points `keep`, and the names of the values 0, 1, ... for classes."""
     if labels is None:
         return {"color": PALETTE[0]}, []
     found = Labels.of(labels, n, what, len(PALETTE))
@@ -178,7 +178,7 @@ def colouring(
 
 
 def explain(artist: Any, axes: Any, names: list[str], label: str = "label") -> None:
-    """A legend for up to ten classes, a colour bar for more or for a scale, nothing for points of one colour."""
+    """Add a legend for up to ten classes, a colour bar for more or for a scale, nothing for a single colour."""
     if artist.get_array() is None:
         return
     if 0 < len(names) <= len(PALETTE):

@@ -1,1 +1,1 @@
-"""One training step to follow with the finger: what the engine's own layers did, number by number."""
+"""One training step, number by number, as computed by the engine's own layers."""

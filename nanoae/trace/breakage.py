@@ -1,6 +1,6 @@
-"""Breakages: wrong backward passes that nothing refuses, each a mistake that people make. The forward is untouched.
+"""Breakages: common mistakes in a backward pass that raise no error. The forward is unchanged.
 
-`breakages(layers)` gives those that a list of layers can have; `apply` puts one in.
+`breakages(layers)` lists the mistakes that are possible in a list of layers; `apply` inserts one.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ def forgotten_transpose(layer: Any, dy: Any) -> Any:
     """dx = dy W.reshape(O, I)"""
     dx = type(layer).backward(layer, dy)
     W = layer.params["W"]
-    return layer.ops.matmul(dy, W.reshape(W.shape[::-1]), out=dx)  # the shape of Wᵀ, and no more
+    return layer.ops.matmul(
+        dy, W.reshape(W.shape[::-1]), out=dx
+    )  # the shape of Wᵀ, but not its values
 
 
 def missing_sum(layer: Any, dy: Any) -> Any:
     """db = dy[0]"""
     dx = type(layer).backward(layer, dy)
-    layer.ops.copy(dy[0], out=layer.grads["b"])  # the first row, where all rows belong
+    layer.ops.copy(dy[0], out=layer.grads["b"])  # the first row instead of the sum of all rows
     return dx
 
 
@@ -36,18 +38,18 @@ def wrong_derivative(layer: Any, dy: Any) -> Any:
 
 
 def wrong_sign(loss: Any) -> Any:
-    """dy = -(the right one)"""
+    """dy = -(the correct dy)"""
     return loss.ops.scale_inplace(loss.dy, -1.0)
 
 
 @dataclass(frozen=True)
 class Breakage:
-    """One mistake in one place.
+    """One mistake in one layer, or in the loss.
 
     kind      "transpose", "bias", "derivative" or "sign"
-    layer     the number of the layer; as many as there are layers: the loss
-    wrong     the gradient that is wrong there first: "dx", "db" or "dy"
-    backward  in place of the layer's, or the loss's, own
+    layer     the index of the layer; the number of layers stands for the loss
+    wrong     the first gradient that becomes wrong: "dx", "db" or "dy"
+    backward  replaces the backward of the layer or the loss
     """
 
     kind: str
@@ -61,7 +63,7 @@ class Breakage:
         return str(self.backward.__doc__)
 
     def apply(self, layers: list[Layer], loss: Loss) -> None:
-        """Let that layer, or the loss, use the wrong backward."""
+        """Replace the backward of the layer, or of the loss, by the wrong one."""
         broken: Any = [*layers, loss][self.layer]
         broken.backward = MethodType(self.backward, broken)
 
@@ -75,7 +77,7 @@ KINDS = {
 
 
 def breakages(layers: list[Layer]) -> list[Breakage]:
-    """What can go wrong in these layers, and in the loss behind them. The first layer's dx is nobody's dy."""
+    """The mistakes that are possible in these layers and in the loss. The dx of the first layer is not used."""
     found = []
     for i, layer in enumerate(layers):
         where = f"in layer {i}"

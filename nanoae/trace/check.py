@@ -1,4 +1,4 @@
-"""Check: each gradient beside finite differences of the loss, element by element, in float64."""
+"""Check: compare each gradient with finite differences of the loss, element by element, in float64."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nanoae.engine.gradcheck import GradientCheck
 from nanoae.trace.experiment import Experiment
 
 EPS = 1e-5
-# The error of a gradient in that precision, relative to the array's largest
+# Tolerated error of a gradient in each precision, relative to the largest slope of the array
 TOLERANCES = {"float64": 1e-6, "float32": 1e-3}
 KINK = 1e-3  # relative to the array's largest slope; on a smooth function the two sides differ by about eps
 ROUNDING = {"float64": 1e-9, "float32": 1e-5}  # of the loss, over eps
@@ -21,11 +21,11 @@ Slopes = dict[tuple[int, str], np.ndarray]
 
 @dataclass
 class Check:
-    """A gradient beside central differences.
+    """The comparison of a gradient with central differences.
 
-    numeric   the differences
-    kink      where the loss has no gradient, its slopes to the left and to the right being two: a ReLU stands at 0
-    ok        where the gradient agrees, or cannot be judged, at a kink
+    numeric   the central differences
+    kink      True where the loss is not differentiable: its left and right slopes differ, as for a ReLU at 0
+    ok        True where the gradient agrees, or at a kink, where it cannot be checked
     """
 
     numeric: np.ndarray
@@ -36,8 +36,8 @@ class Check:
 def measure(experiment: Experiment) -> Slopes:
     """(layer, name) -> (2, *shape): the slopes of the loss to the left and to the right of each number.
 
-    The names are those of the layer's parameters, and "x", its input; the input of the layer behind the last is the
-    loss's.
+    The names are the layer's parameters, and "x" for its input; the layer number after the last stands for the loss's
+    input.
     """
     as_used, _, _ = experiment.build(Ops(), experiment.dtype)
     net, loss, _ = experiment.build(Ops(), "float64")
@@ -58,7 +58,7 @@ def measure(experiment: Experiment) -> Slopes:
 
 
 def compare(gradient: np.ndarray, slopes: np.ndarray) -> Check:
-    """A gradient beside what was measured."""
+    """Compare a gradient with the measured slopes."""
     left, right = slopes
     precision = gradient.dtype.name
     scale = np.abs(slopes).max()

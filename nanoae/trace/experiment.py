@@ -1,4 +1,4 @@
-"""Experiment: a network, a batch, a loss and an optimiser, to be built as often as one likes: whole, or broken."""
+"""Experiment: a network, a batch, a loss and an optimiser that can be built repeatedly, correct or broken."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Experiment:
     def build(
         self, ops: Ops, dtype: str, breakage: Breakage | None = None
     ) -> tuple[Sequential, Loss, Optimizer]:
-        """All three, with the breakage in them."""
+        """Build the network, the loss and the optimiser, with the breakage, if any."""
         net = Sequential(copy.deepcopy(self.layers))
         net.build(self.x.shape[1:], ops, dtype, self.random_state)
         loss = copy.deepcopy(self.loss).build(ops, net.dtype)
@@ -40,12 +40,12 @@ class Experiment:
         return net, loss, optimizer
 
     def batch(self, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-        """x and t in that precision; class numbers stay whole."""
+        """x and t with this dtype; integer class labels stay integers."""
         t = self.t.astype(dtype) if self.t.dtype.kind == "f" else self.t
         return self.x.astype(dtype), t
 
     def learn(self, epochs: int, breakage: Breakage | None) -> list[float]:
-        """The losses of so many steps on the batch; fewer where one is not finite, and ends it."""
+        """The losses of `epochs` steps on the batch; the list ends before a loss that is not finite."""
         net, loss, optimizer = self.build(Ops(), self.dtype, breakage)
         x, t = self.batch(net.dtype)
         found: list[float] = []

@@ -1,4 +1,4 @@
-"""Formula: of an array, as the docstring of its layer, loss or optimiser states it."""
+"""The formula of an array, taken from the docstring of its layer, loss or optimiser."""
 
 from __future__ import annotations
 

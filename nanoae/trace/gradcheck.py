@@ -1,6 +1,6 @@
-"""Gradient checks of whole networks: `check_gradients`, and the table of what it finds.
+"""Gradient checks of whole networks: `check_gradients`, and its report as a table.
 
-What is compared with what stands in `engine/gradcheck.py`.
+The comparison itself is in `engine/gradcheck.py`.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class GradientRow:
     parameter: str
     analytic: float
     numeric: float
-    scale: float  # the size that a derivative of this parameter typically has
+    scale: float  # the typical size of a derivative of this parameter
     tolerance: float
 
     @property
     def error(self) -> float:
-        """|analytic - numeric| / max(|analytic|, |numeric|, scale): an unluckily small derivative is no failure."""
+        """|analytic - numeric| / max(|analytic|, |numeric|, scale); the scale keeps tiny derivatives from failing."""
         size = max(abs(self.analytic), abs(self.numeric), self.scale, 1e-12)
         return abs(self.analytic - self.numeric) / size
 
@@ -50,7 +50,7 @@ class GradientReport:
     """The result of `check_gradients`: `ok`, `rows`, `first_wrong`, and a table when printed."""
 
     rows: list[GradientRow] = field(default_factory=list)
-    wrong: str = ""  # or which gradient is in another array, or of another shape, than it has to be
+    wrong: str = ""  # or which gradient is in the wrong array, or has the wrong shape
 
     @property
     def ok(self) -> bool:
@@ -58,7 +58,7 @@ class GradientReport:
 
     @property
     def first_wrong(self) -> str:
-        """Where backward, which begins at the last layer, first went wrong: "layer 3, BadTanh: dx"; "" if nowhere."""
+        """The first wrong gradient in the order of backward, e.g. "layer 3, BadTanh: dx"; "" if there is none."""
         failed = [row for row in self.rows if not row.ok]
         if self.wrong or not failed:
             return self.wrong
@@ -92,15 +92,15 @@ def check_gradients(
 ) -> GradientReport:
     """Check every parameter's gradient, all of theta's, and the input's, against central differences in float64.
 
-    net           a built Sequential, a single layer, or a fitted estimator; a float64 twin of it is checked
+    net           a built Sequential, a single layer, or a fitted estimator; a float64 copy of it is checked
     x             (N, ...) inputs; a few rows are enough. Keep them away from kinks (ReLU, L1, max-pool: |x| >= 0.1)
     loss, t       a loss and its targets; without a loss, L = Σ R · y with a random R
     directions    random unit directions per parameter; the row shown is the worst
     elementwise   every single element instead of directions (for small layers); the row shown is the worst element
 
-    An error is relative to the derivative, or to its typical size where that is larger: ‖g‖ / sqrt(P) along a random
-    unit direction of P parameters, max |g| for single elements. What the rounding of L alone makes of a difference,
-    about 1e-15 |L| / eps, is no failure. For a layer's dx ten times `tolerance` do: its x may be small beside eps.
+    Errors are relative to the derivative, or to its typical size if that is larger: ‖g‖ / sqrt(P) along a random unit
+    direction of P parameters, max |g| for single elements. Differences below the rounding error of L, about
+    1e-15 |L| / eps, pass. For a layer's dx the tolerance is ten times larger, since its x may be small relative to eps.
 
     Returns a GradientReport: `report.ok`, and `print(report)`.
     """
@@ -117,7 +117,7 @@ def check_gradients(
 
 
 def in_float64(net: Any, shape: Shape) -> Sequential:
-    """A copy of `net`, on its own device."""
+    """A float64 copy of `net`, on the same device."""
     network = Sequential([net]) if isinstance(net, Layer) else getattr(net, "network_", net)
     if not isinstance(network, Sequential):
         wanted = "a Sequential, a Layer or a fitted estimator"
@@ -129,7 +129,7 @@ def in_float64(net: Any, shape: Shape) -> Sequential:
 
 @dataclass
 class Comparison:
-    """The gradients of a GradientCheck beside its differences; the settings are those of `check_gradients`."""
+    """Compares the gradients of a GradientCheck with finite differences; settings as in `check_gradients`."""
 
     check: GradientCheck
     directions: int
@@ -137,7 +137,7 @@ class Comparison:
     elementwise: bool
 
     def rows(self) -> list[GradientRow]:
-        """Of each layer its parameters and dx, of the loss dy, of the whole network theta and x."""
+        """One row for each layer's parameters and dx, the loss's dy, and the whole network's theta and x."""
         check = self.check
         net = check.net
         x = check.inputs[0]
@@ -159,8 +159,8 @@ class Comparison:
         return rows
 
     def input_row(self, where: str, name: str, i: int) -> GradientRow:
-        """Of what layer i is given, or the loss. That may be a kink, as where the zeros of a ReLU tie in the max-pool
-        behind it. Then a random place near it decides: a mistake is one there, too."""
+        """The row for the input of layer i, or of the loss. If the check fails there, it is repeated at a random nearby
+        point, because the input may be at a kink, as when the zeros of a ReLU tie in the max-pool that follows."""
         check = self.check
         x = check.inputs[i]
         row = self.worst(where, name, x, check.gradient(x, i), start=i)
@@ -180,9 +180,9 @@ class Comparison:
         elementwise: bool = False,
         start: int | None = None,
     ) -> GradientRow:
-        """The worst comparison along unit directions: random ones, or all the axes.
+        """The worst comparison along unit directions: random ones, or all axes.
 
-        array, start   as `GradientCheck.both_sides` has them
+        array, start   as in `GradientCheck.both_sides`
         """
         check = self.check
         g = check.net.ops.to_numpy(gradient).ravel()

@@ -1,4 +1,4 @@
-"""Numbers that remember how they were made. A layer whose arrays hold them tells, by its own forward and backward, the
+"""Numbers that record how they were computed. A layer that runs its forward and backward on arrays of them yields the
 sum behind each number of its results."""
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from nanoae.backend import Ops
 
-FEW = 3  # cells in an expression that is written within a product; a longer one is a part, with a sum of its own
-Cell = tuple[int, int]  # (number of an array, flat index in it)
+FEW = 3  # maximum cells of an expression inside a product; a longer one becomes a part with its own sum
+Cell = tuple[int, int]  # (index of an array, flat index in it)
 
 
 class Number(NDArrayOperatorsMixin):
-    """A cell, or what the ufunc called `name` made of `arguments`, Numbers and floats."""
+    """A cell, or the result of the ufunc `name` applied to `arguments`, Numbers and floats."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Number(NDArrayOperatorsMixin):
         self.arguments = arguments
         self.cell = cell
         sizes = [a.size for a in arguments if isinstance(a, Number)]
-        # in cells, as it is written
+        # length of its text, in cells
         self.size: int = sum(1 if size > FEW else size for size in sizes) or 1
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *arguments: Any) -> Any:
@@ -51,7 +51,7 @@ class Number(NDArrayOperatorsMixin):
     __hash__ = object.__hash__
 
 
-ASSOCIATIVE = {  # name, and what changes nothing
+ASSOCIATIVE = {  # name and neutral element
     np.add: ("add", 0.0),
     np.multiply: ("multiply", 1.0),
     np.maximum: ("max", -math.inf),
@@ -60,7 +60,7 @@ ASSOCIATIVE = {  # name, and what changes nothing
 
 
 def made(ufunc: np.ufunc, *arguments: Any) -> Any:
-    """ufunc(*arguments): a Number, or of floats alone a float. A sum of sums is one sum, a product of products one."""
+    """ufunc(*arguments): a Number, or a float if all arguments are floats. Nested sums and products are flattened."""
     value = float(ufunc(*map(float, arguments)))
     if not any(isinstance(a, Number) for a in arguments):
         return value
@@ -86,7 +86,7 @@ def made(ufunc: np.ufunc, *arguments: Any) -> Any:
 
 
 class Elementwise:
-    """A ufunc of arrays of Numbers."""
+    """A ufunc on arrays of Numbers."""
 
     def __init__(self, ufunc: np.ufunc):
         self.ufunc = ufunc
@@ -105,7 +105,7 @@ class Elementwise:
 
 
 class Module:
-    """NumPy, whose ufuncs make Numbers."""
+    """NumPy with ufuncs that return Numbers."""
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(np, name)
@@ -136,17 +136,17 @@ class NumberOps(Ops):
 
 
 class Term(NamedTuple):
-    """One product of a sum: "{0} · (1 - {1}²)", the cells that {0} and {1} stand for, its value."""
+    """One product of a sum: its text, as "{0} · (1 - {1}²)", the cells for {0} and {1}, and its value."""
 
     text: str
     cells: list[Cell]
     value: float
 
 
-CellOf = Callable[[Number], Cell]  # the cell of an expression that has a sum of its own
+CellOf = Callable[[Number], Cell]  # the cell of an expression with its own sum
 
 JOINED = {"add": " + ", "multiply": " · ", "divide": " / "}
-TIGHT = ("multiply", "divide", "square", "power")  # whose arguments want parentheses
+TIGHT = ("multiply", "divide", "square", "power")  # operations whose arguments need parentheses
 FORMS = {
     "square": "{}²",
     "sqrt": "√({})",
@@ -158,7 +158,7 @@ FORMS = {
 
 
 def terms(number: Any, part: CellOf) -> list[Term]:
-    """What is added up to a Number or float."""
+    """The terms whose sum is a Number or float."""
     found = []
     for product in products(number):
         cells: list[Cell] = []
@@ -168,7 +168,7 @@ def terms(number: Any, part: CellOf) -> list[Term]:
 
 
 def products(number: Any) -> Iterator[Any]:
-    """What is added up; a factor before a long sum is one before each of its products."""
+    """The terms of a sum; a factor before a long sum is distributed over its terms."""
     name = getattr(number, "name", "")
     if name == "add":
         for a in number.arguments:
@@ -184,7 +184,7 @@ def products(number: Any) -> Iterator[Any]:
 
 
 def written(number: Any, cells: list[Cell], part: CellOf, within: str | None = None) -> str:
-    """A number as text, in which {0}, {1}, ... stand for cells; it stands `within` an operation, or None by itself."""
+    """A number as text, with {0}, {1}, ... for cells; `within` is the enclosing operation, or None."""
     if not isinstance(number, Number):
         return f"{number:.6g}"
     if number.cell or (within and number.size > FEW):

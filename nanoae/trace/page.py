@@ -1,4 +1,4 @@
-"""Page: a trace as one HTML file. Its script draws what was recorded, and computes no step of its own."""
+"""Page: a trace as one HTML file, whose script draws the recorded step and computes nothing itself."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from nanoae.trace.step import Entry, Move, Step
 
 
 def page(title: str, steps: list[Step], curves: list[list[float]], shown: int) -> str:
-    """The file's text: the template with the record in it."""
-    texts: dict[str, int] = {}  # of terms, each once
+    """The text of the file: the template with the record inserted."""
+    texts: dict[str, int] = {}  # texts of terms, deduplicated
     records = [
         step_record(step, steps[0], curve, texts) for step, curve in zip(steps, curves, strict=True)
     ]
@@ -47,7 +47,7 @@ def step_record(
         return {"name": entry.name, "made": entry.made, **facts}
 
     return {
-        "title": breakage.title if breakage else "nothing: every backward is right",
+        "title": breakage.title if breakage else "nothing, every backward is correct",
         "broken": breakage.layer if breakage else None,
         "caught": step.moves.index(step.caught) if step.caught else None,
         "arrays": list(map(array_record, step.entries, right.entries)),

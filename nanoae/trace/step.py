@@ -1,4 +1,4 @@
-"""Step: forward, loss, backward and update of one batch, written down as moves, each of which makes one array."""
+"""Step: forward, loss, backward and update of one batch, recorded as moves, each of which computes one array."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from nanoae.trace.formula import formula
 from nanoae.trace.number import Cell, Number, NumberOps, Term, terms
 from nanoae.training.costs import elements
 
-PARTS = -1  # in place of the number of an array: the cell is one of the step's parts
+PARTS = -1  # in place of an array index: the cell is one of the step's parts
 
 
 @dataclass
 class Entry:
-    """An array that a step met, and the number of the move that made it; None: it was given.
+    """An array of a step, and the index of the move that computed it (None for given arrays).
 
-    sums   for each number, in order, the products that were added up to it; none where no sum has made it
+    sums   for each number, in order, the terms of its sum; empty if no sum produced it
     """
 
     name: str
@@ -34,13 +34,13 @@ class Entry:
 
 @dataclass
 class Move:
-    """One array made.
+    """The computation of one array.
 
     phase    "forward", "loss", "backward" or "update"
-    layer    its number; that of layers is the loss's
-    result   the number of the array among the step's entries
-    known    those that the layer could use, by its own names for them
-    check    of a gradient
+    layer    index of the layer; the number of layers stands for the loss
+    result   index of the array among the step's entries
+    known    indices of the arrays available to the layer, by the layer's names for them
+    check    comparison with finite differences, for gradients
     """
 
     phase: str
@@ -53,11 +53,11 @@ class Move:
 
 
 class Step:
-    """A step of training as it was taken: twice, the second time on Numbers, which tell their sums.
+    """A training step, computed twice: with floats, and with Numbers, which record their sums.
 
-    entries, moves   the arrays, and what made them, in order
-    parts            (value, sum) of expressions too long to stand in the sums that they are part of
-    net              the network after it
+    entries, moves   the arrays, and the moves that computed them, in order
+    parts            (value, sum) of expressions that are too long to be written inside other sums
+    net              the network after the step
     """
 
     def __init__(self, experiment: Experiment, slopes: Slopes, breakage: Breakage | None = None):
@@ -66,12 +66,12 @@ class Step:
         self.net, self.loss, self.optimizer = experiment.build(Ops(), experiment.dtype, breakage)
         self.twins = experiment.build(NumberOps(), experiment.dtype, breakage)
         for layer in (*self.net.layers, *self.twins[0].layers):
-            layer.need_dx = True  # that of the data, too
+            layer.need_dx = True  # also compute the gradient of the data
         self.entries: list[Entry] = []
         self.moves: list[Move] = []
         self.parts: list[tuple[float, list[Term]]] = []
         self.known_parts: dict[Number, Cell] = {}
-        self.waiting: list[Number] = []  # parts whose own sums are not told yet
+        self.waiting: list[Number] = []  # parts whose sums are not yet recorded
         self.record(*experiment.batch(self.net.dtype))
 
     @property
@@ -83,12 +83,12 @@ class Step:
         return None
 
     def entry(self, name: str, array: np.ndarray) -> int:
-        """Write an array down; its number."""
+        """Record an array and return its index."""
         self.entries.append(Entry(name, np.array(array)))
         return len(self.entries) - 1
 
     def cells(self, entry: int) -> np.ndarray:
-        """The numbers of an array as Numbers."""
+        """The elements of a recorded array as Numbers."""
         values = self.entries[entry].values
         numbers = np.empty(values.shape, object)
         for flat, value in enumerate(values.ravel().tolist()):
@@ -96,14 +96,14 @@ class Step:
         return numbers
 
     def part(self, number: Number) -> Cell:
-        """The cell of an expression among the parts."""
+        """The cell of an expression in `parts`."""
         if number not in self.known_parts:
             self.known_parts[number] = (PARTS, len(self.known_parts))
             self.waiting.append(number)
         return self.known_parts[number]
 
     def record(self, x: np.ndarray, t: np.ndarray) -> None:
-        """Forward and loss, then the way back."""
+        """Record forward and loss, then backward and update."""
         net, loss, _ = self.twins
         given = self.entry("x", x)
         target = self.entry("t", t)
@@ -138,7 +138,7 @@ class Step:
     def record_backward(
         self, dy: Any, numbers: Any, inputs: list[int], weights: list[dict[str, int]]
     ) -> None:
-        """Backward and update; the numbers of what each layer was given, and of its parameters."""
+        """Record backward and update, given the indices of each layer's input and parameters."""
         net, _, optimizer = self.twins
         for i, layer in reversed(list(enumerate(self.net.layers))):
             twin = net.layers[i]
@@ -171,10 +171,10 @@ class Step:
         known: dict[str, int],
         of: str = "",
     ) -> np.ndarray:
-        """Write down that layer i, or the loss, made `values`, and `numbers` of the same; the cells of the new array,
-        which from here on stand in the place of `numbers`.
+        """Record that layer i, or the loss, computed `values`, and `numbers` as Numbers. Return the cells of the new
+        array, which replace `numbers` from here on.
 
-        of   of a gradient: what it is the gradient of
+        of   for a gradient: the name of the array that it belongs to
         """
         maker = [*self.net.layers, self.loss][i]
         place = "loss" if maker is self.loss else f"layer {i}"
@@ -194,7 +194,7 @@ class Step:
             return cells
         array = np.asarray(numbers, object)
         sums = [terms(number, self.part) for number in array.ravel()]
-        for number in self.waiting:  # which grows, as parts have parts
+        for number in self.waiting:  # grows in the loop: parts contain parts
             self.parts.append((number.value, terms(number, self.part)))
         self.waiting.clear()
         added = [sum(term.value for term in products) for products in sums]
@@ -205,7 +205,7 @@ class Step:
 
 
 def attempt(work: Callable[..., Any], *arguments: Any) -> Any:
-    """work(*arguments), on Numbers; None where a layer does to them what only floats can bear: it shows no sums."""
+    """work(*arguments) on Numbers; None if a layer uses an operation that needs floats: its sums are unknown."""
     try:
         return work(*arguments)
     except Exception:

@@ -1,4 +1,4 @@
-"""A step as text: move by move, each array as a matrix, each gradient beside its differences."""
+"""A step as text: move by move, each array as a matrix, each gradient beside its finite differences."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from nanoae.trace.check import Check
 from nanoae.trace.number import Term
 from nanoae.trace.step import PARTS, Move, Step
 
-MOST_PARTS = 12  # whose own sums are told below one
+MOST_PARTS = 12  # parts whose sums are printed below a number
 
 
 def digits(value: float) -> str:
-    """Four digits behind the point; a power of ten where they would not tell."""
+    """Format with four decimals, or in scientific notation if these are too few or too many."""
     size = abs(value)
     plain = size == 0 or 1e-3 <= size < 1e5
     return f"{value:.4f}" if plain else f"{value:.2e}"
 
 
 def matrix(values: np.ndarray, check: Check | None = None) -> list[str]:
-    """A line for each row; behind a wrong gradient a !, behind one at a kink a ~."""
+    """One line per row; wrong gradients are marked with !, those at a kink with ~."""
     if values.ndim > 2:
         values = values.reshape(len(values), -1)
     rows = np.atleast_2d(values)
@@ -39,7 +39,7 @@ def matrix(values: np.ndarray, check: Check | None = None) -> list[str]:
 
 
 def sum_of(step: Step, move: Move, products: list[Term], parts: list[int]) -> str:
-    """How one number was made: "x[0, 0] · W[0, 0] + ... = 0.5000 · 1.0000 + ...". Parts get names, s1, s2, ..."""
+    """How one number was computed: "x[0, 0] · W[0, 0] + ... = 0.5000 · 1.0000 + ...". Parts get names, s1, s2, ..."""
     own = {entry: name for name, entry in move.known.items()}
     texts = []
     for term in products:
@@ -74,7 +74,7 @@ def side_by_side(left: list[str], right: list[str]) -> list[str]:
 
 
 def describe(step: Step, number: int, move: Move, every: bool) -> Iterator[str]:
-    """The lines of one move; with `every`, the sum of each of its numbers, and not of the first alone."""
+    """The lines of one move; with `every`, the sum of each number instead of the first only."""
     entry = step.entries[move.result]
     yield f"{number:3}  {move.phase.upper():<9}{move.where}:  {move.formula}"
     check = move.check
@@ -83,11 +83,11 @@ def describe(step: Step, number: int, move: Move, every: bool) -> Iterator[str]:
     if check is not None:
         wrong = np.count_nonzero(~check.ok)
         verdict = f"WRONG in {wrong} of {check.ok.size}" if wrong else "ok"
-        lines = side_by_side(lines, [f"by differences: {verdict}", *matrix(check.numeric)])
+        lines = side_by_side(lines, [f"by finite differences: {verdict}", *matrix(check.numeric)])
     yield from (f"     {line}" for line in lines)
     places = zip(np.ndindex(entry.values.shape), entry.sums, strict=False)
     for index, products in places if every else itertools.islice(places, 1):
-        parts: list[int] = []  # grows below, as their own sums have some
+        parts: list[int] = []  # grows below: parts contain parts
         made = sum_of(step, move, products, parts)
         where = f"{entry.name}{list(index) if index else ''}"
         yield f"     {where} = {made} = {digits(entry.values[index])}"

@@ -1,4 +1,4 @@
-"""Trace: a step as it should be, the same step with each of the mistakes that can be made, and what each one learns."""
+"""Trace: a correct training step, the same step with each possible mistake, and the learning curve of each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nanoae.trace.step import Step
 from nanoae.trace.text import as_text
 from nanoae.whole_file import whole_file
 
-# more cannot be looked at one by one
+# limits of what can be inspected number by number
 MOST_ROWS = 16
 MOST_LAYERS = 16
 MOST_PARAMETERS = 600
@@ -30,24 +30,24 @@ MOST_STEPS = 100_000
 
 
 class Trace:
-    """One training step, with every number and the sum that made it.
+    """One training step, with every number and the sum that produced it.
 
     >>> trace = nanoae.Trace([nanoae.Linear(3), nanoae.Tanh(), nanoae.Linear(4)], x)
     >>> print(trace)                 # move by move, as text
-    >>> trace.save("trace.html")     # to follow with the arrow keys, in any browser
+    >>> trace.save("trace.html")     # a page to step through with the arrow keys, in any browser
 
-    layers        a network, unbuilt: up to 16 layers, 600 parameters
-    x             (N, ...) up to 16 rows
-    t             (N, ...) targets; None: x itself
+    layers        an unbuilt network of up to 16 layers and 600 parameters
+    x             inputs (N, ...), up to 16 rows
+    t             targets (N, ...); None: x
     loss          a name or a Loss
     optimizer     a name, with `learning_rate`, or an Optimizer
     dtype         of the step; the finite differences are in float64
-    epochs        steps of learning, on the same rows, for the curves
+    epochs        training steps, on the same rows, for the curves
 
-    right         the Step, with `entries` (arrays, and the sum behind each number) and `moves`
-    mistakes      the Breakages that these layers can have
-    broken        the Steps with something wrong in a backward, each with `breakage` and `caught`, where a check sees it
-    curves        the losses of `epochs` steps, of `right` and of each of `broken`; they end where one is not finite
+    right         the correct Step, with `entries` (arrays, and the sum behind each number) and `moves`
+    mistakes      the Breakages that are possible in these layers
+    broken        the Steps with a broken backward, each with `breakage` and `caught`, the move that the check catches
+    curves        the losses of `epochs` steps, for `right` and each of `broken`; they end if a loss is not finite
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Trace:
         net, _, _ = self.experiment.build(Ops(), dtype)
         if net.theta.size > MOST_PARAMETERS:
             raise ValueError(
-                f"Trace: expected at most {MOST_PARAMETERS} parameters, to be looked at one by one, got "
+                f"Trace: expected at most {MOST_PARAMETERS} parameters, to be inspected one by one, got "
                 f"{net.theta.size:,}. Make the layers smaller."
             )
         self.epochs = epochs
@@ -97,7 +97,7 @@ class Trace:
                 f"Trace: expected dtype='float64' for layers that draw noise, got {dtype!r}."
             )
         self.mistakes = breakages(self.experiment.layers)
-        with np.errstate(over="ignore", invalid="ignore"):  # told below
+        with np.errstate(over="ignore", invalid="ignore"):  # checked below
             slopes = measure(self.experiment)
             self.right = Step(self.experiment, slopes)
             self.broken = [Step(self.experiment, slopes, mistake) for mistake in self.mistakes]
@@ -105,7 +105,7 @@ class Trace:
         entries = [entry for step in steps for entry in step.entries]
         if not all(np.isfinite(entry.values).all() for entry in entries):
             raise ValueError(
-                "Trace: expected finite numbers in all of the step, got NaN or infinity. Is x on a scale of 1?"
+                "Trace: expected finite numbers in the whole step, got NaN or infinity. Is x on a scale of 1?"
             )
         changes = [None, *self.mistakes]
         self.curves = [self.experiment.learn(epochs, mistake) for mistake in changes]
@@ -121,17 +121,15 @@ class Trace:
         return known[one_of("breakage", breakage, known)]
 
     def text(self, breakage: str = "", every: bool = False) -> str:
-        """A step move by move, then what each mistake does. `every`: the sum of each number, not of the first alone."""
+        """A step move by move, then the effect of each mistake. `every`: the sum of each number, not just the first."""
         return f"{self}\n\n{as_text(self.step(breakage), every)}\n{self.verdicts()}"
 
     def verdicts(self) -> str:
-        """A table: what is wrong, where the check sees it first, and the loss after learning so."""
-        cells = [
-            ("in the backward", "the check is red first at", f"loss after {self.epochs} steps")
-        ]
+        """A table: what is broken, where the check first fails, and the loss after training with it."""
+        cells = [("broken backward", "the check first fails at", f"loss after {self.epochs} steps")]
         steps = [self.right, *self.broken]
         for step, curve in zip(steps, self.curves, strict=True):
-            title = step.breakage.title if step.breakage else "nothing is wrong"
+            title = step.breakage.title if step.breakage else "nothing is broken"
             caught = step.caught
             first = f"{caught.where}: {step.entries[caught.result].name}" if caught else "-"
             if len(curve) > self.epochs:
@@ -142,7 +140,7 @@ class Trace:
         return "\n".join(columns(cells))
 
     def html(self, breakage: str = "") -> str:
-        """The page: all of it in one file. `breakage` is switched on at first."""
+        """The page as one HTML text, with `breakage` selected at first."""
         from nanoae.trace.page import page
 
         steps = [self.right, *self.broken]
