@@ -64,4 +64,5 @@ same = np.array_equal(ae.transform(x_test), again.transform(x_test))
 print(f"saved, loaded, same codes: {same}")
 
 losses = {name: ae.history_[name] for name in ("loss", "val_loss")}
-print("figure:", loss_curves(args.out / "06_loss.png", losses, ylabel="BCE", title="Training and validation loss"))
+titles = {"ylabel": "BCE", "title": "Training and validation loss"}
+print("figure:", loss_curves(args.out / "06_loss.png", losses, kept=ae.best_epoch_, **titles))

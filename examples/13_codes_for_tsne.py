@@ -68,6 +68,6 @@ for name, points in {"pixels": noisy, "codes": ae.transform(noisy)}.items():
     share[name] = np.mean(labels[near] == labels[:, None])
     kept = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(neighbours(clean), near, strict=True)])
     print(f"{points.shape[1]:>3} {name:<9} {seconds:<8.1f} {share[name]:<18.0%} {kept:.0%}")
-    print("figure:", code_scatter(args.out / f"13_{name}.png", flat, labels, "t-SNE"))
+    print("figure:", code_scatter(args.out / f"13_{name}.png", flat, labels, "t-SNE", f"Map of the {name}"))
 print(f"of an image's neighbours, {share['codes']:.0%} show the same digit on the map of codes, ", end="")
 print(f"{share['pixels']:.0%} on the map of pixels")

@@ -30,9 +30,13 @@ def what(name: str) -> str:
 
 
 def minutes(name: str) -> str:
-    """What its last results say, or the sum of the times in their rows."""
+    """What its last results say, or the sum of the times in their rows: of the CPU, all threads together, where these
+    were noted."""
     path = RESULTS / f"{name}.json"
     facts = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if "cpu_seconds" in facts:
+        about = "by estimate" if facts.get("estimated") else "about"
+        return f"{about} {max(1, round(facts['cpu_seconds'] / 60))} CPU min"
     told = [row.get(column) for row in facts.get("rows", []) for column in SECONDS]
     sums = sum(
         row[column] * SECONDS[column]
@@ -59,7 +63,7 @@ def main() -> int:
         "The published numbers, measured again: python -m benchmarks.reproduce.NAME [--quick] [--save]\n"
     )
     for name in names():
-        print(f"{name:<20}{minutes(name):<18}{what(name)}")
+        print(f"{name:<20}{minutes(name):<24}{what(name)}")
     print("\nThe other tables in benchmarks/results, by what measured them:\n")
     for table, command in others():
         print(f"{table:<38}{command}")

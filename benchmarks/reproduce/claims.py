@@ -110,7 +110,12 @@ class Claims:
         if args.save:
             rows = [dict(zip(self.columns, row, strict=True)) for row in self.rows]
             rows = [{**row, "holds": held} for row, held in zip(rows, self.held, strict=True)]
-            facts |= {"rows": rows, "seconds": time.perf_counter() - self.started[0]}
+            started, _, own = self.started
+            facts |= {
+                "rows": rows,
+                "seconds": time.perf_counter() - started,
+                "cpu_seconds": own_seconds() - own,
+            }
             save(
                 self.name, text, {"machine": told, "threads": threads(), "others": others, **facts}
             )
