@@ -407,10 +407,18 @@ def test_large_theta_is_many_small_ones(ops, device, close, optimizer):
 
 
 @pytest.mark.parametrize("optimizer", [SGD(0.1, 0.9), Adam()], ids=repr)
-def test_dying_moments_end_in_zero(ops, device, optimizer):
+def test_dying_moments_end_in_zero(ops, device, dtype, optimizer):
     """0.9ᵗ ends in subnormal numbers, over which a CPU takes ten times as long."""
-    run(ops, device, optimizer, THETA, [THETA, *np.zeros((1500, 6))])
+    small = {"float32": 1e-28, "float64": 1e-298}[dtype.name]  # which 0.9³⁰⁰ makes subnormal
+    run(ops, device, optimizer, THETA, [small * THETA, *np.zeros((300, 6))])
     assert not ops.to_numpy(optimizer.moments[0]).any()
+
+
+def test_small_gradients_do_not_die(ops, device, dtype):
+    """Adam without eps moves by lr whatever their size, down to squares that are no numbers any more."""
+    small = {"float32": 1e-15, "float64": 1e-120}[dtype.name]
+    theta = run(ops, device, Adam(lr=0.01, eps=0.0), np.zeros(3), np.full((4, 3), small))
+    np.testing.assert_allclose(ops.to_numpy(theta), -0.04, rtol=1e-5)
 
 
 def test_clip_norm_acts_before_the_update(ops, device, close):

@@ -263,7 +263,7 @@ KERNEL(softmax_cross_entropy, const real* z, const integer* t, const real* weigh
 // ---------------------------------------------------------------------------------------------------- optimisers
 
 // The moment of a gradient that stays 0 would become subnormal, which is ten times slower on a CPU.
-__device__ real flushed(real m) { return fabs(m) <= real(1e-30) ? 0 : m; }
+__device__ real flushed(real m) { return fabs(m) <= real(sizeof(real) == 4 ? 1e-30 : 1e-300) ? 0 : m; }
 
 // m = beta1 · m + g,  v = beta2 · v + g²,  theta -= rate · m / (sqrt(v) + s eps)
 // with s = sqrt((1 - beta2ᵗ) / (1 - beta2)), rate = lr s (1 - beta1) / (1 - beta1ᵗ);  t, lr from *t_at, *lr_at if given

@@ -9,7 +9,7 @@ BLOCK = 1 << 17
 # Where a gradient stays 0 (a dead ReLU), m shrinks by beta per step until it is subnormal, which is ten times slower on
 # a CPU. Values below TINY move no weight; from TINY, 0.9ᵗ does not reach the subnormals within FLUSH_EVERY steps.
 FLUSH_EVERY = 128
-TINY = 1e-30
+TINY = {4: 1e-30, 8: 1e-300}  # of numbers of 4 and 8 bytes
 
 
 class OptimizerOps(ArrayOps):
@@ -20,7 +20,7 @@ class OptimizerOps(ArrayOps):
         if t % FLUSH_EVERY:
             return m
         size = self.xp.abs(m, out=self.scratch(m))
-        mask = self.xp.greater(size, TINY, out=size)
+        mask = self.xp.greater(size, TINY[m.itemsize], out=size)
         return self.xp.multiply(m, mask, out=m)
 
     def decay_inplace(self, theta: Array, rate, decay: float) -> Array:
