@@ -29,7 +29,7 @@ from nanoae.training.checkpoint import Checkpoints
 
 
 @contextlib.contextmanager
-def quiet_interrupt() -> Iterator[None]:
+def without_interrupt_warning() -> Iterator[None]:
     """Suppress the warning of an interrupted training, which says that the model is kept: a detector does not keep it.
 
     Only the main thread receives Ctrl-C. Other threads leave the warning filters alone: they are global to the process,
@@ -61,10 +61,10 @@ class Member:
         Z = self.scaled(X)
         settings = {} if checkpoints is None else {"checkpoint_dir": checkpoints}
         try:
-            with quiet_interrupt(), part_of_another():
+            with without_interrupt_warning(), part_of_another():
                 fitted = self.model.set_params(random_state=self.seed).fit(Z, **settings)
         except OutOfReach as error:
-            raise self.of_its_scaling(error) from error
+            raise self.scaling_error(error) from error
         if getattr(fitted, "interrupted_", False):
             raise KeyboardInterrupt  # an incomplete ensemble or training is not a detector
         self.model = in_float64(fitted)
@@ -74,7 +74,7 @@ class Member:
             if len(others):
                 score.compare_with(self.model, self.scaled(others))
 
-    def of_its_scaling(self, error: OutOfReach) -> OutOfReach:
+    def scaling_error(self, error: OutOfReach) -> OutOfReach:
         """Return the error for columns that the autoencoder cannot reach because of the detector's scaling."""
         if type(self.scaler) is Scaler:
             return error
@@ -105,7 +105,7 @@ class Member:
         """Return all scores by that method, (S, N); NaN if the weights are not finite, also for scores that do not use
         the network."""
         Z = self.scaled(X)
-        model = ReadOnce(self.model, Z)
+        model = CachedModel(self.model, Z)
         found = []
         for score in self.scores:
             each = np.asarray(getattr(score, method)(model, Z))
@@ -177,7 +177,7 @@ def kept(part: Scaler | Score) -> dict[str, np.ndarray]:
     return learned
 
 
-class ReadOnce:
+class CachedModel:
     """A model that caches its codes and reconstructions of the rows Z, which several scores use. An `Autoencoder`'s
     reconstructions are decoded from the codes; subclasses may reconstruct differently."""
 

@@ -55,14 +55,14 @@ class NearestCodes(Score):
         codes = self._codes(model, drawn(Z, self.references))
         if self.whiten:
             self.whitening_ = whitening(codes, self.whiten)
-        self.references_ = self._placed(codes)
+        self.references_ = self._whitened(codes)
         if len(codes) > FEW:
             self.references_, self.starts_, self.centers_ = into_cells(self.references_)
         return self
 
     def compare_with(self, model, Z):
         if len(self.references_) + len(Z) <= self.references:
-            codes = self._placed(self._codes(model, np.asarray(Z)))
+            codes = self._whitened(self._codes(model, np.asarray(Z)))
             self.references_ = np.vstack([self.references_, codes])
 
     def _codes(self, model, Z: np.ndarray) -> np.ndarray:
@@ -71,7 +71,7 @@ class NearestCodes(Score):
         return model.transform(Z)
 
     @one_thread()
-    def _placed(self, codes: np.ndarray) -> np.ndarray:
+    def _whitened(self, codes: np.ndarray) -> np.ndarray:
         return codes @ self.whitening_ if self.whiten else codes
 
     def score(self, model, Z):
@@ -83,7 +83,7 @@ class NearestCodes(Score):
     def _mean_distance(self, model, Z: np.ndarray, skipped: int) -> np.ndarray:
         """Return Σ_k |c - r_k| / K (N,) of Z (N, ...) without the first `skipped` references at distance 0."""
         codes = self._codes(model, Z)
-        codes = self._placed(codes)
+        codes = self._whitened(codes)
         r = self.references_
         k = max(min(self.k, len(r) - 1), 1)
         if hasattr(self, "centers_"):

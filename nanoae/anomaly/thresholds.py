@@ -32,7 +32,7 @@ class Quantile(Threshold):
     q: float = 0.99
 
     def fit(self, scores):
-        return exceeded_by(1 - self.q, scores)
+        return threshold_for(1 - self.q, scores)
 
 
 @configurable
@@ -67,10 +67,10 @@ class PeaksOverThreshold(Threshold):
     tail: float = 0.1
 
     def fit(self, scores):
-        return exceeded_by(self.false_alarms, scores, self.tail, few=100)
+        return threshold_for(self.false_alarms, scores, self.tail, few=100)
 
 
-def exceeded_by(rate: float, scores: np.ndarray, tail: float = 0.1, few: float = np.inf) -> float:
+def threshold_for(rate: float, scores: np.ndarray, tail: float = 0.1, few: float = np.inf) -> float:
     """Return the score that a new normal score exceeds with probability at most `rate`, by `Conformal`.
 
     If `rate` is too small for the number of scores (n,), extrapolate with their `Tail`, with a warning if n < `few`.

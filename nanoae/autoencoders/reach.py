@@ -12,7 +12,7 @@ from nanoae.autoencoders.bottleneck import TopK
 from nanoae.autoencoders.corruption import GaussianNoise, SaltAndPepper
 from nanoae.autoencoders.penalty import Penalty
 from nanoae.autoencoders.table_losses import Masked, Mixed, Weighted
-from nanoae.data.maximum import way_to
+from nanoae.data.maximum import scale_hint
 from nanoae.engine import losses
 from nanoae.engine.activations import (
     ELU,
@@ -226,7 +226,7 @@ def check_reach(
     least = np.fmin.reduce(least, axis=None)
     most = np.fmax.reduce(most, axis=None)
     got = f"[{shown(least)}, {shown(most)}]{where}"
-    way = f"Scale the data{way_to(low, high, most)}"
+    way = f"Scale the data{scale_hint(low, high, most)}"
     if scaling != "none":
         got = f"{got} after scaling={scaling!r}"
         way = 'Use another scaling ("minmax", "none")'

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nanoae.data.maximum import check_maximum, find_maximum, in_one_unit
+from nanoae.data.maximum import check_maximum, find_maximum, to_one_unit
 from nanoae.rows import Rows, rows_of
 from nanoae.survey import bad_values
 
@@ -190,7 +190,7 @@ class Dataset:
         for part, x in (("x_train", x_train), ("x_test", x_test)):
             check_float32(f"{name}, {part}", x)
         if maximum is None:
-            x_train, x_test, maximum = in_one_unit(name, x_train, x_test)
+            x_train, x_test, maximum = to_one_unit(name, x_train, x_test)
         else:
             check_maximum(name, maximum, x_train, x_test)
         return cls(name, x_train, y_train, x_test, y_test, maximum)

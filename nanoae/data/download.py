@@ -102,12 +102,12 @@ def fetch(file: File, mirrors: tuple[str, ...], folder: Path) -> Path:
             return path
         except (OSError, ValueError, HTTPException) as error:
             failures[mirror] = f"{url}: {error}"
-            if not isinstance(error, Cut):
+            if not isinstance(error, Interrupted):
                 content.clear()  # the content is useless
     raise ConnectionError("\n".join(failures.values()))
 
 
-class Cut(ConnectionError):
+class Interrupted(ConnectionError):
     """The connection ended before the file was complete."""
 
 
@@ -158,6 +158,6 @@ def receive(response: Any, content: bytearray, title: str, end: float) -> None:
                 if shown is not None:
                     shown.update(len(chunk))
     except (TimeoutError, ConnectionError) as error:
-        raise Cut(str(error)) from error
+        raise Interrupted(str(error)) from error
     if len(content) < size:
-        raise Cut(f"expected {size} bytes, got {len(content)}")
+        raise Interrupted(f"expected {size} bytes, got {len(content)}")

@@ -97,7 +97,7 @@ def labelled(folder: Path) -> tuple[list[Path], list[str] | None]:
             "Move one or the other away.",
         )
     if own:
-        leave_out(folder, list(classes))
+        warn_left_out(folder, list(classes))
         return own, None
     for path, images in classes.items():
         deeper = [inner for inner in visible(path) if inner.is_dir()]
@@ -125,11 +125,11 @@ def images_in(folder: Path) -> list[Path]:
             f"{len(unread)} others: {named(unread)}",
             "Convert them to PNG, or move them away.",
         )
-    leave_out(folder, others)
+    warn_left_out(folder, others)
     return images
 
 
-def leave_out(folder: Path, others: list[Path]) -> None:
+def warn_left_out(folder: Path, others: list[Path]) -> None:
     if others:
         text = f"{folder}: {len(others)} entries that are no images are left out: {named(others)}"
         warnings.warn(text, stacklevel=6)  # points at the caller of load_data

@@ -45,7 +45,7 @@ def within_one(*parts: np.ndarray) -> bool:
     return True
 
 
-def in_one_unit(
+def to_one_unit(
     name: str, x_train: np.ndarray, x_test: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, int | None]:
     """Bring the two parts of a data set to one unit. Return both and their maximum.
@@ -67,7 +67,7 @@ def in_one_unit(
     else:
         of_train = find_maximum(x_train)
         of_test = find_maximum(x_test)
-    if of_train == of_test and not clash(x_train, x_test):
+    if of_train == of_test and not differ_in_scale(x_train, x_test):
         return x_train, x_test, of_train
     if alike or of_train is None or of_test is None:
         raise ValueError(
@@ -91,7 +91,7 @@ def as_bytes(x: np.ndarray) -> np.ndarray:
     return x.astype(np.uint8, copy=False) if counts else x
 
 
-def clash(x: np.ndarray, y: np.ndarray) -> bool:
+def differ_in_scale(x: np.ndarray, y: np.ndarray) -> bool:
     """Return True if one part lies in [0, 1] and the other holds whole numbers above 1: only one was divided by 255.
 
     A part of only 0 and 1 counts as divided only if both are uint8 images: elsewhere these may be small counts.
@@ -118,7 +118,7 @@ def range_of(x: np.ndarray) -> str:
     return f"{x.dtype} from {low:g} to {high:g}"
 
 
-def way_to(low: float, high: float, most: float) -> str:
+def scale_hint(low: float, high: float, most: float) -> str:
     """Return how to scale images with maximum `most` to the range from low to high, or "" if unknown."""
     white = next((white for white in WHITE if most <= white), None)
     if most == DIGITS_WHITE:
@@ -180,7 +180,7 @@ def check_scale(
     if not odd:
         return
     seen = f"{kind or 'numbers'} from {low:g} to {high:g}"
-    hint = way_to(-1 if low < 0 else 0, 1, most) if shares else ""
+    hint = scale_hint(-1 if low < 0 else 0, 1, most) if shares else ""
     expected = f"rows on the scale of the training data, {seen}"
     message = f"{who}: expected {expected}, got {range_of(x)}. Scale both in the same way{hint}."
     if types & PIXELS:

@@ -93,7 +93,7 @@ class ColumnScaler(Scaler):
 
     def inverse_transform(self, Z):
         Z = np.asarray(Z)
-        z = draw_out(Z.reshape(len(Z), -1), np.ravel(self.limit_))
+        z = expand(Z.reshape(len(Z), -1), np.ravel(self.limit_))
         return self._unscaled(z).reshape(Z.shape)
 
 
@@ -115,7 +115,7 @@ class StandardScaler(AffineScaler):
     than a hundred times as large: a few outliers then dominate it."""
 
     def _learn(self, X):
-        self.center_, self.scale_ = tame(X)
+        self.center_, self.scale_ = robust_moments(X)
 
     def refine(self, whole):
         ratio = whole.std / self.scale_
@@ -169,7 +169,7 @@ class GaussianScaler(ColumnScaler):
 
         columns = X.reshape(len(X), -1)
         self.x_, self.z_ = np.empty((2, KNOTS, columns.shape[1]))
-        _, self.std_ = tame(columns)
+        _, self.std_ = robust_moments(columns)
         center = np.median(columns, axis=0)
         rounded = np.abs(columns - center) <= precision(columns) * np.abs(center)
         for j, column in enumerate(np.where(rounded, center, columns).T):
@@ -183,14 +183,14 @@ class GaussianScaler(ColumnScaler):
             self.z_[:, j] = (z - seen.mean()) / spread(seen)
 
     def _scaled(self, x):
-        z = broken_line(x, self.x_, self.z_, 1 / self.std_)
+        z = interpolate(x, self.x_, self.z_, 1 / self.std_)
         return standardized(z, 0.0, 1.0, self.limit_)
 
     def _unscaled(self, z):
-        return broken_line(z, self.z_, self.x_, self.std_)
+        return interpolate(z, self.z_, self.x_, self.std_)
 
 
-def broken_line(x: np.ndarray, knots: np.ndarray, values: np.ndarray, slope: np.ndarray):
+def interpolate(x: np.ndarray, knots: np.ndarray, values: np.ndarray, slope: np.ndarray):
     """Interpolate the values (K, D) at the knots (K, D) linearly at x (n, D), with slope (D,) outside the knots."""
     found = np.empty(x.shape)
     for j, column in enumerate(x.T):
@@ -207,7 +207,7 @@ def standardized(x: np.ndarray, center: Any, scale: Any, limit: Any) -> np.ndarr
     return host_ops().standardize(x, b, s, most, out=np.empty(x.shape, np.float32))
 
 
-def draw_out(z: np.ndarray, limit: np.ndarray | float) -> np.ndarray:
+def expand(z: np.ndarray, limit: np.ndarray | float) -> np.ndarray:
     """Undo the compression of `standardized`: return float64."""
     size = np.abs(z.astype(np.float64))
     beyond = np.expm1(np.minimum(np.maximum(size - limit, 0), 700))
@@ -307,7 +307,7 @@ def middle(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.where(std > precision(X) * size, std, 0.0)
 
 
-def tame(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def robust_moments(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return (mean, spread) of each column, or of its middle 98 % if outliers make the spread 100 times as large."""
     mean, std = moments(X)[0], spread(X)
     middle_mean, middle_std = middle(X)

@@ -62,7 +62,7 @@ class TextTable:
         self.path = path
         self.text = text
         self.format = written
-        lines = self._look()
+        lines = self._first_lines()
         self.separator = written.separator or self._separator or self._found_separator(lines)
         self.format = replace(written, separator=self.separator)
         rows = first_rows(lines, self.separator)
@@ -93,7 +93,7 @@ class TextTable:
 
     # ---------------------------------------------------------------- format
 
-    def _look(self) -> list[str]:
+    def _first_lines(self) -> list[str]:
         """Return the first lines of the table.
 
         It may be preceded by comments, the last of which may be its header, and by a line "sep=;". Later reads skip the
