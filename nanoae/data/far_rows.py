@@ -14,9 +14,10 @@ from nanoae.data.fill_value import LEAST, LEAST_NEGATIVE, warn_about_fill_values
 from nanoae.survey import extremes, host_ops
 
 LOOK = 1 << 17  # cells checked of a larger table
-BEYOND = 5  # column ranges outside the range, from which a value is far
-FILLED = 3  # column ranges outside the range, from which a value may be a fill value
-APART = 0.25  # column ranges outside the range, if all rows lie on the same side
+# Distances outside a column's range, in units of that range:
+BEYOND = 5  # from which a value is far
+FILLED = 3  # from which it may be a fill value
+APART = 0.25  # from which rows are far, if all lie on the same side
 ROUNDING = 1e-6  # relative to a column's largest value
 FEW = 10  # rows from which each column is judged separately; below, all columns together
 
@@ -46,8 +47,8 @@ class Ends:
         least: float = math.nan,
         most: float = math.nan,
     ) -> None:
-        """Warn if most rows of x (N, D) lie far outside the range of a column, or all of them on one side of it. Warn
-        as well of each fill value among them. Columns that were constant in fit are checked for fill values only.
+        """Warn if most rows of x (N, D) lie far outside the range of a column, or all of them on one side of it. Also
+        warn about each fill value. Columns that were constant in fit are checked for fill values only.
 
         least, most   minimum and maximum of x, if already known
         """
