@@ -180,7 +180,7 @@ def from_config(
         raise ValueError(
             f"from_config: expected parts within parts up to {DEEPEST} deep, got deeper ones."
         )
-    depth = depth - 1
+    depth -= 1
     if isinstance(description, list):
         items = [from_config(item, among, known, depth) for item in description]
         parts = any(isinstance(item, Configurable) for item in items)

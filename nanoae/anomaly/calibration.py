@@ -116,8 +116,7 @@ class SeenRows:
         keys, place = np.unique(row_keys(X), return_inverse=True)
         weights = np.zeros((len(keys), folds.max() + 1))
         np.add.at(weights, (place, folds), 1)
-        total = weights.sum(axis=1, keepdims=True)
-        return cls(keys, weights / total)
+        return cls(keys, weights / weights.sum(axis=1, keepdims=True))
 
     def of_folds(self, X: np.ndarray) -> np.ndarray:
         """Return (F, N): the weight of each fold in the score of each row of X; the weights of a row sum to 1."""

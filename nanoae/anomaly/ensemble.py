@@ -47,9 +47,7 @@ class Ensemble:
                 member.fit(learned, checkpoints, others)
         was_kept_out = folds >= 0
         tested = X[was_kept_out]
-        self.seen = None
-        if self.n_folds > 1:
-            self.seen = SeenRows.of(tested, folds[was_kept_out])
+        self.seen = SeenRows.of(tested, folds[was_kept_out]) if self.n_folds > 1 else None
         found = [
             self.raw(fold, block)
             for fold in range(self.n_folds)
@@ -85,8 +83,8 @@ class Ensemble:
             several = ((copies > 1) & (copies < len(X) / self.n_folds))[value]
             for fold in np.unique(folds[several]):
                 rows = several & (folds == fold)
-                raw = self.raw(fold, X[rows], "score_left_out")
-                found[rows] = self.parts_of(raw[None]).sum(axis=1)[0]
+                raw = [self.raw(fold, block, "score_left_out") for block in by_blocks(X[rows])]
+                found[rows] = self.parts_of(np.concatenate(raw, axis=1)[None]).sum(axis=1)[0]
         return found
 
     def of_fold(self, fold: int) -> list[Member]:
@@ -129,8 +127,7 @@ class Ensemble:
         scores = []
         for block in by_blocks(X):
             with in_turn(block.size):
-                by_fold = self.parts(block).sum(axis=1)
-                weighted = self.weights(block) * by_fold
+                weighted = self.weights(block) * self.parts(block).sum(axis=1)
             scores.append(weighted.sum(axis=0))
         return np.concatenate(scores)
 
@@ -149,8 +146,7 @@ class Ensemble:
         """Return the reconstructions of rows X (N, ...) by the autoencoders that have not seen them, on X's scale."""
         found = np.zeros(X.shape)
         for fold, weight in enumerate(self.weights(X)):
-            reconstructions = [member.expected(X) for member in self.of_fold(fold)]
-            mean = np.mean(reconstructions, axis=0)
+            mean = np.mean([member.expected(X) for member in self.of_fold(fold)], axis=0)
             found += (mean.T * weight).T
         return found
 
