@@ -177,10 +177,10 @@ class NetworkEstimator(Shown):
         validation = None
         if watched is not None:
             validation = self._to_device(watched.inputs), self._to_device(watched.targets)
-            judge = trainer.measure or functools.partial(
+            measure = trainer.measure or functools.partial(
                 evaluate, trainer.fast, self._loss, batch_size=trainer.batch_size
             )
-            trainer.measure = functools.partial(judge, weights=watched.weights)
+            trainer.measure = functools.partial(measure, weights=watched.weights)
         targets = weigh(trainer, self._loss, examples)
         self.history_ = trainer.history  # set now, since callbacks may save the model
         data = self._to_device(examples.inputs), self._to_device(targets)

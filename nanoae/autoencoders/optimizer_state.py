@@ -58,9 +58,9 @@ def trainer_of(model: Any) -> Trainer | None:
         same = trainer and trainer.network is network and trainer.layers == network.layers
         return trainer if same else None
     name = type(model).__name__
-    here = state.device(model.network_)
-    if here != found[0]["backend"]:
-        reason = f"its optimizer was saved on {found[0]['backend']}, this is {here}"
+    device = state.device(model.network_)
+    if device != found[0]["backend"]:
+        reason = f"its optimizer was saved on {found[0]['backend']}, this is {device}"
         warnings.warn(f"{name}: {reason}: partial_fit starts a new one", stacklevel=5)
         return None
     try:

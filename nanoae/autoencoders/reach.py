@@ -166,7 +166,7 @@ def _(loss: Any, low: float, high: float) -> Range:
     return predicted_range(losses.get(loss.loss), low, high)
 
 
-def check_one_sigmoid(whose: str, network: Sequential, loss: Loss, words: str, remedy: str) -> None:
+def check_one_sigmoid(who: str, network: Sequential, loss: Loss, words: str, remedy: str) -> None:
     """Raise ValueError if a network ends in a Sigmoid and the loss includes another one. words: the loss as the user
     specified it; remedy: another loss."""
     last = bounding_layer(network)
@@ -174,7 +174,7 @@ def check_one_sigmoid(whose: str, network: Sequential, loss: Loss, words: str, r
     loss = getattr(loss, "inner", loss)
     if isinstance(loss, BCE) and isinstance(last, Sigmoid):
         raise ValueError(
-            f"{whose}: expected a decoder that ends in logits with {words}, which includes a sigmoid, got one that "
+            f"{who}: expected a decoder that ends in logits with {words}, which includes a sigmoid, got one that "
             f"ends in {last}: a sigmoid of a sigmoid. Remove the last {last}, or {remedy}."
         )
 
@@ -186,17 +186,17 @@ class OutOfReach(ValueError):
     remedy    what to do
     """
 
-    def __init__(self, whose: str, finding: str, remedy: str) -> None:
-        super().__init__(whose, finding, remedy)
+    def __init__(self, who: str, finding: str, remedy: str) -> None:
+        super().__init__(who, finding, remedy)
         self.finding = finding
 
     def __str__(self) -> str:
-        whose, finding, remedy = self.args
-        return f"{whose}: {finding}. {remedy}."
+        who, finding, remedy = self.args
+        return f"{who}: {finding}. {remedy}."
 
 
 def check_reach(
-    whose: str,
+    who: str,
     X: np.ndarray,
     reach: tuple[Any, ...],
     cause: str,
@@ -231,7 +231,7 @@ def check_reach(
         got = f"{got} after scaling={scaling!r}"
         way = 'Use another scaling ("minmax", "none")'
     raise OutOfReach(
-        whose, f"expected values in [{low:g}, {high:g}] {cause}, got {got}", f"{way}, or {remedy}"
+        who, f"expected values in [{low:g}, {high:g}] {cause}, got {got}", f"{way}, or {remedy}"
     )
 
 

@@ -52,9 +52,9 @@ class Tabular(WarmStart, Generative):
     def _learn_schema(self, X: Any, sample_weight: Any = None) -> np.ndarray:
         """Return X, checked, after learning its columns and settling the hidden layers for them."""
         self.check_parameters()
-        afresh = not self.goes_on
+        reset = not self.goes_on
         self._learn_table(X, sample_weight)
-        checked = self._check_X(X, afresh, sample_weight)
+        checked = self._check_X(X, reset, sample_weight)
         self._settle(**self._suited(checked))
         return checked
 

@@ -19,8 +19,8 @@ from nanoae.spelling import counted
 # limits can suppress a warning but not cause one.
 MOST_ROWS = 2000
 MOST_NUMBERS = 16_000_000
-AS_GOOD = 1.05  # no warning up to this multiple of PCA's error, plus ...
-TOLD = 1e-3  # ... this fraction of the rows' variance
+ERROR_RATIO = 1.05  # no warning up to this multiple of PCA's error, plus ...
+VARIANCE_SLACK = 1e-3  # ... this fraction of the rows' variance
 
 
 class UnderfitWarning(UserWarning):
@@ -43,16 +43,16 @@ def compare_with_pca(model: Any, learned: np.ndarray, watched: np.ndarray) -> No
     learned = flat(learned[:rows])
     if model.code_size_ >= min(learned.shape):
         return
-    mine = float(model.error_as_read(np.asarray(watched[:rows])).mean())
+    error = float(model.error_as_read(np.asarray(watched[:rows])).mean())
     watched = flat(watched[:rows])
     means = known_means(learned)
     learned = np.where(np.isnan(learned), means, learned)
     with part_of_another():
         pca = PCA(model.code_size_).fit(learned)
     reconstruction = pca.reconstruct(np.where(np.isnan(watched), means, watched))
-    theirs = float(squared_error(watched, reconstruction, "row").mean())
-    slack = TOLD * float(squared_error(watched, means, "feature").mean())
-    if mine <= AS_GOOD * theirs + slack:
+    pca_error = float(squared_error(watched, reconstruction, "row").mean())
+    slack = VARIANCE_SLACK * float(squared_error(watched, means, "feature").mean())
+    if error <= ERROR_RATIO * pca_error + slack:
         return
     spread = learned.std(axis=0)
     if model.epochs != AUTO:
@@ -66,8 +66,8 @@ def compare_with_pca(model: Any, learned: np.ndarray, watched: np.ndarray) -> No
         as_read = ", both of the table as table_encoder_ encodes it"
     components = counted(model.code_size_, "component")
     warnings.warn(
-        f"{type(model).__name__}: a mean squared error of {mine:.3g}, where PCA with {components} has "
-        f"{theirs:.3g}{as_read}. {hint}.",
+        f"{type(model).__name__}: a mean squared error of {error:.3g}, where PCA with {components} has "
+        f"{pca_error:.3g}{as_read}. {hint}.",
         UnderfitWarning,
         stacklevel=7,
     )

@@ -54,19 +54,19 @@ def get_ops(backend: str | Ops = "auto") -> Ops:
     if isinstance(backend, Ops):
         return backend
     source = "backend"
-    wished = backend
+    requested = backend
     if backend == "auto":
         source = "NANOAE_BACKEND"
-        wished = os.environ.get("NANOAE_BACKEND") or "auto"
-    if isinstance(wished, str) and wished.startswith("cupy:"):
-        wishes = filter(None, wished.removeprefix("cupy:").split(","))
+        requested = os.environ.get("NANOAE_BACKEND") or "auto"
+    if isinstance(requested, str) and requested.startswith("cupy:"):
+        names = filter(None, requested.removeprefix("cupy:").split(","))
         options: dict[str, Any] = {}
-        for wish in wishes:
-            options |= CUPY_OPTIONS[one_of(source, wish, CUPY_OPTIONS, ' after "cupy:"')]
+        for option in names:
+            options |= CUPY_OPTIONS[one_of(source, option, CUPY_OPTIONS, ' after "cupy:"')]
         return _cupy_ops(**options)
-    if wished == "numpy:plain":
+    if requested == "numpy:plain":
         return Ops()
-    name = one_of(source, wished, ("numpy", "cupy", "auto"))
+    name = one_of(source, requested, ("numpy", "cupy", "auto"))
     if name == "cupy":
         return _cupy_ops()
     if name == "auto":

@@ -90,23 +90,23 @@ class Checkpoints(Configurable):
             wanted = f"expected a folder for checkpoints ({error.strerror}). Choose another checkpoint_dir"
             raise OSError(error.errno, wanted, str(self.folder)) from error
         with locked_folder(self.folder):
-            there = files(self.folder)
-            if there and not resume:
+            existing = files(self.folder)
+            if existing and not resume:
                 raise ValueError(
-                    f"{self.folder}: expected no checkpoints of an earlier fit, got {len(there)}. Resume them with "
+                    f"{self.folder}: expected no checkpoints of an earlier fit, got {len(existing)}. Continue it with "
                     "resume=True, or choose another checkpoint_dir."
                 )
             self.model = comparable(model)
             self.trainings: list[Stage] = []  # trainings begun so far
             self.found: list[Stage] = []  # trainings begun according to the file
             self.seed: Any = None
-            self.number = there[0][0] if there else 0
+            self.number = existing[0][0] if existing else 0
             self.good: list[Path] = []
             self.failure: OSError | None = None
             self.reported = ""
             self.spent = 0.0
             self.began = self.saved = time.perf_counter()
-            if there:
+            if existing:
                 self.read_latest()
             self.waiting: Any = None
             with ThreadPoolExecutor(1, "checkpoints") as self.writer:
@@ -125,9 +125,9 @@ class Checkpoints(Configurable):
 
     def read_latest(self) -> None:
         path, header, arrays = latest(self.folder)
-        here = {**versions(), "model": self.model}
-        there = {name: header[name] for name in here}
-        check_same(self.folder, there, here)
+        current = {**versions(), "model": self.model}
+        saved = {name: header[name] for name in current}
+        check_same(self.folder, saved, current)
         self.found = [
             (facts, state.below(f"{number}.", arrays))
             for number, facts in enumerate(header["trainings"])
@@ -236,8 +236,8 @@ class Checkpoints(Configurable):
         if self.failure is None or (str(self.failure) == self.reported and not when):
             return
         self.reported = str(self.failure)
-        there = [*filter(os.path.exists, self.good)]
-        safe = f"The last one written is {there[-1]}" if there else "No earlier one exists"
+        existing = [*filter(os.path.exists, self.good)]
+        safe = f"The last one written is {existing[-1]}" if existing else "No earlier one exists"
         warnings.warn(
             f"{when}a checkpoint could not be written: {self.failure}. {safe}; training continues",
             stacklevel=3,

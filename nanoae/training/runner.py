@@ -153,10 +153,10 @@ class StepRunner:
 
     def fetch(self, window: RowWindow, rows: np.ndarray) -> bool:
         """Copy the batch of streamed data (backend/host_dataset.py) to the device; return True if there is any."""
-        there = [x for x in window.data if hasattr(x, "fetch")]
-        for x in there:
+        streamed = [x for x in window.data if hasattr(x, "fetch")]
+        for x in streamed:
             x.fetch(rows, min(self.batch_size, len(x)))
-        return bool(there)
+        return bool(streamed)
 
 
 def repeatable(trainer: Trainer) -> bool:

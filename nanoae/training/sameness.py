@@ -30,9 +30,9 @@ def comparable(value: Any) -> Any:
     )
 
 
-def check_same(folder: Path, there: Any, here: Any) -> None:
+def check_same(folder: Path, saved: Any, current: Any) -> None:
     """Raise a ValueError that names the differences, if any."""
-    found = list(differences("", there, here))
+    found = list(differences("", saved, current))
     if found:
         raise ValueError(
             f"{folder}: expected the fit that was stopped, got another: {'; '.join(found[:5])}. Use the same "
@@ -40,18 +40,18 @@ def check_same(folder: Path, there: Any, here: Any) -> None:
         )
 
 
-def differences(name: str, there: Any, here: Any) -> Iterator[str]:
+def differences(name: str, saved: Any, current: Any) -> Iterator[str]:
     """Yield descriptions of the differences: "epochs was 10, is 20"."""
-    dicts = isinstance(there, dict) and isinstance(here, dict)
-    lists = isinstance(there, list) and isinstance(here, list)
-    if dicts and there.keys() == here.keys():
-        for key, value in here.items():
-            yield from differences(f"{name}.{key}" if name else key, there[key], value)
-    elif lists and len(there) == len(here):
-        for i, value in enumerate(here):
-            yield from differences(f"{name}[{i}]", there[i], value)
-    elif there != here:
-        yield f"{name} was {there!r:.60}, is {here!r:.60}"
+    dicts = isinstance(saved, dict) and isinstance(current, dict)
+    lists = isinstance(saved, list) and isinstance(current, list)
+    if dicts and saved.keys() == current.keys():
+        for key, value in current.items():
+            yield from differences(f"{name}.{key}" if name else key, saved[key], value)
+    elif lists and len(saved) == len(current):
+        for i, value in enumerate(current):
+            yield from differences(f"{name}[{i}]", saved[i], value)
+    elif saved != current:
+        yield f"{name} was {saved!r:.60}, is {current!r:.60}"
 
 
 def fingerprint(ops: Any, data: tuple[Any, ...]) -> str:

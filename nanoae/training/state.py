@@ -157,11 +157,11 @@ def inner(callback: Any) -> Any:
 def check(facts: Facts) -> None:
     """Raise KeyError, TypeError, ValueError or AttributeError if a fact has the wrong type or range."""
     at = Position(**facts["at"])
-    sound = [type(value) is type(getattr(Position, name)) for name, value in vars(at).items()]
+    valid = [type(value) is type(getattr(Position, name)) for name, value in vars(at).items()]
     for values in facts["history"].values():
         kinds = {type(value) for value in values}
         complete = isinstance(values, list) and len(values) == at.epoch
-        sound.append(complete and kinds <= {float})
+        valid.append(complete and kinds <= {float})
     match facts:
         case {
             "t": int(t),
@@ -170,9 +170,9 @@ def check(facts: Facts) -> None:
             "history": {"loss": _, "seconds": _},
         }:
             counted = min(t, at.epoch, at.step, at.waited) >= 0
-            sound.append(0 < scale <= 1 and counted)
+            valid.append(0 < scale <= 1 and counted)
         case _:
-            sound.append(False)
-    if not all(sound):
+            valid.append(False)
+    if not all(valid):
         got = {name: facts.get(name) for name in ("at", "t", "lr", "rate_scale", "history")}
         raise ValueError(f"expected counts, rates and losses of each epoch, got {got!r:.300}")
