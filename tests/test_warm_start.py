@@ -89,7 +89,7 @@ def test_labels_that_the_weights_do_not_know_are_refused(labels):
     model = nanoae.VariationalAutoencoder(2, (8,), **more)
     model.fit(X, condition=np.arange(120) % 3)
     before = model.transform(X, 1)
-    with pytest.raises(ValueError, match="out of 0, 1, 2"):
+    with pytest.raises(ValueError, match="from 0, 1, 2"):
         model.fit(X, condition=None if labels is None else np.resize(labels, 120))
     np.testing.assert_array_equal(model.transform(X, 1), before)
     model.set_params(learning_rate=0.0).fit(X, condition=np.full(120, 2))
@@ -268,7 +268,7 @@ def test_the_classes_stay():
     y = np.resize(["a", "b", "c"], 120)
     model = of_kind("classifier", class_weight="balanced", learning_rate=0.0).fit(X, y)
     p = model.predict_proba(X)
-    with pytest.raises(ValueError, match=r"out of \['a', 'b', 'c'\], got \['d', 'e'\]. A fit with"):
+    with pytest.raises(ValueError, match=r"from \['a', 'b', 'c'\], got \['d', 'e'\]. Fit with"):
         model.fit(X, np.resize(["a", "e", "d"], 120))
     with pytest.raises(ValueError, match="expected labelled rows, got none"):
         model.fit(X, np.full(120, ""))

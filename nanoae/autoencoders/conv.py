@@ -90,7 +90,7 @@ class ConvAutoencoder(Autoencoder):
     code_activation: Any = parameter(
         AUTO,
         Auto(ACTIVATION),
-        'of the code; auto: tanh, but none with epochs="auto" for images larger than 32 pixels',
+        'activation of the code; auto: tanh, but none with epochs="auto" for images larger than 32 pixels',
     )
     output_activation: str = parameter(
         AUTO,

@@ -55,19 +55,20 @@ class Mirrored(Tabular):
     activation: str = parameter(
         AUTO,
         Auto(ACTIVATION),
-        'of the hidden layers; auto: relu, or with epochs="auto" elu, with biases from U(-1, 2) unless '
+        'activation of the hidden layers; auto: relu, or with epochs="auto" elu, with biases from U(-1, 2) unless '
         "X is images, and tanh if columns have heavy tails",
     )
-    code_activation: str = parameter("identity", ACTIVATION, "of the code")
+    code_activation: str = parameter("identity", ACTIVATION, "activation of the code")
     output_activation: str = parameter(
         "identity",
         ACTIVATION,
-        'of the reconstruction; with loss="bce" the sigmoid is part of the loss. Data outside its range raise an error',
+        'activation of the reconstruction; with loss="bce" the sigmoid is part of the loss. Data outside its range '
+        "raise an error",
     )
     loss: Any = parameter(
         "mse",
         Name(RECONSTRUCTION_LOSSES, Loss, "a Loss"),
-        "bce needs data in [0, 1]; a Loss has its own reduction",
+        "training loss; bce needs data in [0, 1], a Loss has its own reduction",
     )
     tied_weights: bool = parameter(False, Flag(), "decode with the encoder's transposed weights")
     encoder: Any = parameter(

@@ -32,7 +32,7 @@ class StackedPredictor(WarmStart, Stacked):
     pretrain_loss: Any = parameter(
         "mse",
         Name(losses.LOSSES, losses.Loss, "a Loss"),
-        "of the first layer's reconstruction of X; bce needs X in [0, 1]",
+        "loss of the first layer's reconstruction of X; bce needs X in [0, 1]",
     )
     dropout: Any = parameter(
         0.0,

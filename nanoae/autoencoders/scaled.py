@@ -47,7 +47,7 @@ class Scaled(Estimator):
     scaling: Any = parameter(
         AUTO,
         Auto(Name(SCALERS, Scaler, "a Scaler")),
-        "of the network's input columns; losses are computed on scaled columns, all outputs are in the "
+        "scaling of the network's input columns; losses are computed on scaled columns, all outputs are in the "
         "data's units. Images (C, H, W) are scaled per channel. auto: standard for tables whose columns differ "
         "widely or lie far from 1, else none",
     )

@@ -69,7 +69,7 @@ class Stacked(NetworkEstimator):
     penalty: Any = parameter(
         None,
         OneOrMore(Configured(Penalty, PENALTIES, "L1Sparsity(1e-3)")),
-        "on each layer's code during its pretraining",
+        "penalty on each layer's code during its pretraining",
     )
     tied_weights: bool = parameter(
         False, Flag(), "in pretraining, decode with the encoder's transposed weights"
@@ -77,7 +77,7 @@ class Stacked(NetworkEstimator):
     activation: str = parameter(
         "sigmoid",
         ACTIVATION,
-        'of the hidden layers; sigmoid codes are pretrained with "bce", all others with "mse"',
+        'activation of the hidden layers; sigmoid codes are pretrained with "bce", all others with "mse"',
     )
 
     _facts: ClassVar[tuple[Fact, ...]] = (

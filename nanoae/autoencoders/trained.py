@@ -39,7 +39,7 @@ class Trained(Scaled):
     optimizer: Any = parameter(
         "adam",
         Name(optim.OPTIMIZERS, optim.Optimizer, "an Optimizer"),
-        "an Optimizer has its own learning rate and weight decay",
+        "update rule; an Optimizer has its own learning rate and weight decay",
     )
     learning_rate: Any = parameter(1e-3, Rate(SCHEDULES), "step size, or a schedule")
     weight_decay: float = parameter(0.0, Number(), "L2 penalty on the weights")
@@ -50,9 +50,9 @@ class Trained(Scaled):
         "passes over the training rows; auto: chosen from their number, with a tenth of them held out for early "
         "stopping and a learning rate that falls to 0 (`plan.py`)",
     )
-    initializer: str = parameter("glorot_uniform", Name(init.INITIALIZERS), "of the weights")
+    initializer: str = parameter("glorot_uniform", Name(init.INITIALIZERS), "initial weights")
     bias_initializer: str = parameter(
-        AUTO, Auto(Name(init.INITIALIZERS)), "of the biases; auto: zeros, but see `activation`"
+        AUTO, Auto(Name(init.INITIALIZERS)), "initial biases; auto: zeros, but see `activation`"
     )
     validation_fraction: Any = parameter(
         AUTO,

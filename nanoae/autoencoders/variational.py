@@ -206,7 +206,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
             listed += ", ..."
         if condition is None:
             raise ValueError(
-                f"{name}: expected condition=, a label or one for each row, out of {listed}; got none."
+                f"{name}: expected condition=, a label or one per row from {listed}, got none."
             )
         labels = _conditions(_of_rows(condition, n), known)
         unknown = labels[~np.isin(labels, known)]
