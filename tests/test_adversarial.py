@@ -140,7 +140,7 @@ def test_it_draws_and_can_be_saved_and_goes_on(trained, digits, tmp_path):
     [
         (
             lambda: Adversarial("swiss roll"),
-            r"expected prior=None, which is N\(0, I\), or a Mixture, got 'swiss roll'",
+            r"expected prior=None, for N\(0, I\), or a Mixture, got 'swiss roll'",
         ),
         (lambda: Adversarial(weight=-1), "expected weight >= 0, got -1"),
         (

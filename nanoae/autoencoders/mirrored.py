@@ -87,7 +87,7 @@ class Mirrored(Tabular):
         None, Configured(Layer, BOTTLENECKS, "TopK(10)"), "a layer that constrains the code"
     )
     penalty: Any = parameter(
-        None, Configured(Penalty, PENALTIES, "L1Sparsity(1e-3)"), "on the code, in training"
+        None, Configured(Penalty, PENALTIES, "L1Sparsity(1e-3)"), "penalty on the code, in training"
     )
     missing: str = parameter(
         "error",
