@@ -79,7 +79,7 @@ class Doubled(nanoae.Layer):
 def test_a_layer_of_ones_own_is_refused_by_name_until_it_is_translated(tmp_path):
     net = nanoae.Sequential([nanoae.Linear(3), Doubled()]).build(4, random_state=0)
     with pytest.raises(
-        ValueError, match=r"export: expected what ONNX has a formula for, got Doubled\(\)"
+        ValueError, match=r"export: expected a part with an ONNX formula, got Doubled\(\)"
     ):
         nanoae.export(net, tmp_path / "net.onnx")
     assert not list(tmp_path.iterdir())
@@ -322,7 +322,7 @@ def test_what_is_not_fitted_or_no_model(tmp_path):
         nanoae.Autoencoder().export(tmp_path / "model.onnx")
     with pytest.raises(ValueError, match="a built Sequential"):
         nanoae.export(nanoae.Sequential([nanoae.Linear(2)]), tmp_path / "model.onnx")
-    with pytest.raises(ValueError, match="expected what ONNX has a formula for, got"):
+    with pytest.raises(ValueError, match="expected a part with an ONNX formula, got"):
         nanoae.export({"no": "model"}, tmp_path / "model.onnx")
 
 

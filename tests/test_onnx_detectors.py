@@ -195,7 +195,7 @@ class Largest(nanoae.Score):
 
 def test_what_has_no_formula_is_told_by_name(tmp_path):
     fitted = nanoae.AnomalyDetector(small(), Largest()).fit(LEARNED)
-    with pytest.raises(ValueError, match="expected what ONNX has a formula for, got Largest"):
+    with pytest.raises(ValueError, match="expected a part with an ONNX formula, got Largest"):
         fitted.export(tmp_path / "detector.onnx")
     fitted.export(tmp_path / "codes.onnx", what="encoder")
     near(run(tmp_path / "codes.onnx", x=NEW)["code"], fitted.transform(NEW))

@@ -67,7 +67,7 @@ def test_weights_of_others_fill_a_model(tmp_path):
         nanoae.Autoencoder(2, (5,), activation="relu", **SMALL | {"random_state": 7}).build(6),
     )
     numpy_loader.save_file(nanoae.state_dict(trained), tmp_path / "weights.safetensors")
-    with pytest.raises(ValueError, match="got weights alone"):
+    with pytest.raises(ValueError, match="got only weights"):
         nanoae.load(tmp_path / "weights.safetensors")
     nanoae.from_safetensors(tmp_path / "weights.safetensors", other)
     np.testing.assert_array_equal(other.transform(X), trained.transform(X))

@@ -1,1 +1,1 @@
-"""Interchange: models that leave nanoae, and weights that come in: ONNX, safetensors, PyTorch, plain arrays."""
+"""Interchange: export of models and import of weights: ONNX, safetensors, PyTorch, plain arrays."""

@@ -1,13 +1,13 @@
-"""Detectors as one ONNX graph each: scaling, networks, scores, what they are together, and the threshold.
+"""Detectors as ONNX graphs: scaling, networks, scores, their combination, and the threshold.
 
 part      inputs                  outputs
 scores    x, or a table's         score      higher is more abnormal: -score_samples
-          numbers, categories     label      what `predict` gives, by the threshold
-                                  p_value    what `p_values` gives
-encoder   the same                code       what `transform` gives
+          numbers, categories     label      `predict`, by the threshold
+                                  p_value    `p_values`
+encoder   the same                code       `transform`
 
-A detector that scores by the ELBO has one more input, noise, of numbers of N(0, 1): with any, drawn anew for each row,
-new rows have p-values that keep their promise; with those that NumPy draws from each row, the same ones.
+A detector that scores by the ELBO has an additional input, noise, with samples of N(0, 1). With fresh samples for each
+row, the p-values of new rows are valid; with the samples that NumPy draws for each row, they are identical.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from nanoae.interchange.scaling import counted, encoded, of_numbers, transformed
 from nanoae.interchange.scores import Rows, scored, standing
 from nanoae.pyod import AutoEncoder
 
-ROUNDING = 1e-6  # by which a score may differ from the same one elsewhere
+ROUNDING = 1e-6  # relative rounding difference between equal scores on different platforms
 
 
 @parts_of.register(AnomalyDetector)
@@ -46,7 +46,7 @@ class OfDetector(Parts):
 
     @functools.cached_property
     def x(self) -> Value:
-        """The rows (N, ...) float64, a table's encoded."""
+        """The rows (N, ...) as float64; tables are encoded."""
         if self.model.encoder_ is None:
             return self.graph.input("x", np.float64, self.shape)
         return encoded(self.model.encoder_, self.graph).cast(np.float64)
@@ -56,7 +56,7 @@ class OfDetector(Parts):
         return self.x.reshape(-1, self.size)
 
     def rows(self, member: Member) -> Rows:
-        """What a member makes of x."""
+        """The rows as seen by a member."""
 
         def of(Z: Value) -> OfEstimator:
             parts = parts_of(member.model, self.graph)
@@ -67,14 +67,14 @@ class OfDetector(Parts):
         return Rows(self.scaled(member), self.size, of, masked)
 
     def scaled(self, member: Member) -> Value:
-        """`Member.scaled`: the columns of numbers scaled, those of categories as they are."""
+        """`Member.scaled`: numeric columns are scaled, categories unchanged."""
         if member.numbers is ...:
             return transformed(member.scaler, self.x, self.size, 1)
         scaled = of_numbers(transformed, member.scaler, self.x, member.numbers, self.size)
         return scaled.cast(np.float32)
 
     def score(self) -> Value:
-        """The folds' scores (N,), weighted, or the one score as it is."""
+        """The weighted mean of the folds' scores (N,), or the only score unchanged."""
         ensemble = self.ensemble
         folds = [self.score_of(ensemble.of_fold(fold)) for fold in range(ensemble.n_folds)]
         if ensemble.seen is None:
@@ -85,7 +85,7 @@ class OfDetector(Parts):
         return weighted.sum(1)
 
     def score_of(self, members: list[Member]) -> Value:
-        """(N,): the root of a weighted mean of squared standings, or the one score as it is."""
+        """(N,): the root of the weighted mean of squared standings, or the only score unchanged."""
         raw = []
         weights = []
         for member in members:
@@ -103,18 +103,18 @@ class OfDetector(Parts):
 
     @functools.cached_property
     def finite(self) -> Value:
-        """(N,): 0 where a row has all that it needs, else NaN."""
+        """(N,): 0 for valid rows, NaN for others."""
         x = self.columns
         if self.model.as_built.missing == "error":
             return (x * 0.0).sum(1)
         known = 1 - x.is_nan().cast(np.float64)
         filled = x.is_nan().where(0.0, x)
         any_known = known.apply("ReduceMax", [1], keepdims=0)
-        return (filled * 0.0).sum(1) / any_known  # 0 / 0 where nothing is known
+        return (filled * 0.0).sum(1) / any_known  # 0 / 0 if all values are missing
 
     def scores(self) -> Outputs:
         score = self.score() + self.finite
-        normal = (self.model.threshold_ - score) >= 0.0  # so that NaN is abnormal
+        normal = (self.model.threshold_ - score) >= 0.0  # NaN counts as abnormal
         label = normal.where(np.array(self.normal), np.array(self.abnormal))
         p = self.p_value(score)
         return {
@@ -124,7 +124,7 @@ class OfDetector(Parts):
         }
 
     def p_value(self, score: Value) -> Value:
-        """(1 + #{calibration scores >= s}) / (n + 1), those equal but for rounding among them; the least one of NaN."""
+        """(1 + #{calibration scores >= s}) / (n + 1), counting scores equal up to rounding; the minimum for NaN."""
         usual = self.model.calibration_.scores
         n = len(usual)
         least = score - score.apply("Abs") * ROUNDING
@@ -143,7 +143,7 @@ class OfDetector(Parts):
 
 @parts_of.register(AutoEncoder)
 class OfPyOD(OfDetector):
-    """In PyOD's words: 1 is abnormal, 0 is normal."""
+    """PyOD's labels: 1 is abnormal, 0 normal."""
 
     abnormal = 1
     normal = 0
@@ -167,7 +167,7 @@ class OfClusters(Parts):
         code, _ = self.coder.encoder()["code"]
         code = code.cast(np.float64)
         squared_norms = (centers * centers).sum(axis=1)
-        d = squared_norms - 2 * (code @ centers.T)  # and |code|², of no matter
+        d = squared_norms - 2 * (code @ centers.T)  # |code|² is the same for all k and cancels
         logits = d * (-4 / facts["spread"])
         p = logits.apply("Softmax", axis=1)
         score = (p @ abnormality[:, None]).reshape(-1)

@@ -1,6 +1,6 @@
-"""Elementwise: an activation's NumPy formula (backend/activations.py) as ONNX nodes, where ONNX has no operator for it.
+"""Elementwise: an activation's NumPy formula (backend/activations.py) as ONNX nodes, if ONNX has no operator for it.
 
-The formula is called with functions that add nodes where NumPy's would compute.
+The formula is called with functions that add nodes instead of computing.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ OPERATORS = {  # NumPy's name -> ONNX's
 
 
 class Memory:
-    """An array of the formula: the Value that was written to it last."""
+    """An array in the formula, represented by the Value last written to it."""
 
     value: Any = None
 
 
 class Functions:
-    """What the formula calls as NumPy: they add nodes to the graph of x, and leave their Values in Memory."""
+    """Replaces NumPy in the formula: functions that add nodes to the graph of x, and store the Values in Memory."""
 
     def __init__(self, x: Value):
         self.x = x
@@ -60,7 +60,7 @@ class Functions:
 
 
 class SymbolicOps(ActivationOps):
-    """The activations of Memory."""
+    """The activation primitives, on Memory."""
 
     def __init__(self, x: Value):
         self.xp = Functions(x)
@@ -70,7 +70,7 @@ class SymbolicOps(ActivationOps):
 
 
 def elementwise(layer: Elementwise, x: Value) -> Value:
-    """y of a layer with a `primitive`."""
+    """The output y of a layer with a `primitive`."""
     primitive = getattr(SymbolicOps(x), layer.primitive)
     y: Value = primitive(x, *layer.settings).value
     return y

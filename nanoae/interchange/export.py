@@ -1,4 +1,4 @@
-"""export: a model as a file that others open: a graph to run, or arrays."""
+"""export: write a model as a graph to run, or as arrays."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def export(
     notes: dict[str, Any] | None = None,
     dtype: str | None = None,
 ) -> str:
-    """Write a fitted model, or a built Sequential, to `path`, by its ending; what is in the file, in words:
+    """Write a fitted model, or a built Sequential, to `path`; its suffix selects the format. Return a summary.
 
-    .onnx          what it computes, as one graph that onnxruntime and others run (`pip install "nanoae[onnx]"`).
-                   what: one of its parts, "encoder", "decoder", "reconstruction", "scores", "bound" or "prediction";
-                   None: all that start from x. `interchange/models.py` has the table of their inputs and outputs.
-                   dtype: "float32" for inputs and outputs of float32, also where it would be float64, as of columns
-                   that are scaled: they lose digits before they are scaled, where these lie far from 0
-    .safetensors   its arrays, those of a network by PyTorch's names, and its configuration as JSON (`pip install
-                   "nanoae[safetensors]"`): `nanoae.load` makes the model of it again. notes: as in `save_model`
+    .onnx          what the model computes, as one graph for onnxruntime and others (`pip install "nanoae[onnx]"`).
+                   what: one part, "encoder", "decoder", "reconstruction", "scores", "bound" or "prediction"; None: all
+                   parts that need only x. `interchange/models.py` has a table of their inputs and outputs.
+                   dtype: "float32" makes inputs and outputs float32, even if they would be float64, as for scaled
+                   columns; values far from 0 then lose digits before scaling
+    .safetensors   the arrays, those of a network under PyTorch's names, and the configuration as JSON (`pip install
+                   "nanoae[safetensors]"`): `nanoae.load` rebuilds the model. notes: as in `save_model`
 
-    Raises ValueError for what such a file cannot hold, by its name and with the reason; ImportError, which names the
-    extra, where its package is missing.
+    Raises ValueError for a model that the format cannot hold; ImportError, which names the extra, if its package is
+    missing.
     """
     ending = one_of("export: the file's ending", Path(path).suffix, ENDINGS)
     if dtype is not None:
@@ -49,12 +49,12 @@ def export(
         summary = graph.summary()
     elif what is not None or dtype is not None:
         raise ValueError(
-            "export: expected what=None and dtype=None for .safetensors, which holds whole models as they are, got "
+            "export: expected what=None and dtype=None for .safetensors, which holds whole models unchanged, got "
             f"{what!r} and {dtype!r}."
         )
     else:
         content = content_of(model, notes)
-        summary = f"{len(content):,} bytes; nanoae.load opens it, and so does safetensors in any framework"
+        summary = f"{len(content):,} bytes; nanoae.load and the safetensors library open it"
     with whole_file(path) as file:
         file.write(content)
     return summary

@@ -1,6 +1,6 @@
-"""Graph: an ONNX graph that is written as one writes NumPy: `x @ W + b` adds the nodes MatMul and Add.
+"""Graph: an ONNX graph built with NumPy-like expressions: `x @ W + b` adds the nodes MatMul and Add.
 
-ONNX operator set 20 (ONNX 1.15, December 2023). What each operator computes: onnx.ai/onnx/operators.
+ONNX operator set 20 (ONNX 1.15, December 2023). The operators are documented at onnx.ai/onnx/operators.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ import numpy as np
 
 from nanoae.extra import extra
 
-OPERATORS, FORMAT = 20, 9  # the version of the operator set, and of the file
-LARGEST = 2**31 - 1  # bytes that a file of protocol buffers can have
+OPERATORS, FORMAT = 20, 9  # versions of the operator set and of the file format
+LARGEST = 2**31 - 1  # maximum size of a protocol buffer file in bytes
 SINGLE = {"AveragePool", "Conv", "ConvTranspose", "Elu", "GRU", "Gelu", "LeakyRelu", "Softplus"}
 
 
 Ends = dict[str, tuple[np.dtype, tuple[int, ...]]]  # name -> (type, shape without the batch)
 
 
-OUTPUTS = {"GRU": 2, "TopK": 2}  # of those that have more than one
+OUTPUTS = {"GRU": 2, "TopK": 2}  # operators with more than one output
 
 
 def adding(operator: str, dtype: Any = None) -> Any:
-    """The method that adds operator(self, other)."""
+    """A method that adds operator(self, other)."""
 
     def method(self: Value, other: Any) -> Value:
         return self.apply(operator, other, dtype=dtype)
@@ -38,7 +38,7 @@ def adding(operator: str, dtype: Any = None) -> Any:
 class Value:
     """A tensor of a graph: the result of a node, a constant or an input. Arithmetic with it adds nodes."""
 
-    __array_ufunc__ = None  # so that array * value is this class's work
+    __array_ufunc__ = None  # array * value calls this class's __rmul__
 
     def __init__(self, graph: Graph, name: str, dtype):
         self.graph = graph
@@ -68,7 +68,7 @@ class Value:
         return self.graph.value(other, self.dtype) / self
 
     def cast(self, dtype) -> Value:
-        """The same numbers as another type."""
+        """Cast to another type."""
         if self.dtype == dtype:
             return self
         number = self.graph.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
@@ -85,7 +85,7 @@ class Value:
         return self.apply("Slice", [start], [stop], [axis])
 
     def take(self, places: Any, axis: int = 0) -> Value:
-        """self[places] of that axis; places: whole numbers, a Value or an array."""
+        """self[places] along the axis; places: integers, a Value or an array."""
         return self.apply("Gather", places, axis=axis)
 
     def sum(self, *axes: int, keep: bool = False) -> Value:
@@ -95,7 +95,7 @@ class Value:
         return self.apply("ReduceMean", list(axes), keepdims=int(keep))
 
     def where(self, yes: Any, no: Any) -> Value:
-        """yes where self, truth values, is true, else no."""
+        """yes where self (bool) is True, else no."""
         kind = yes.dtype if isinstance(yes, Value) else getattr(no, "dtype", self.dtype)
         yes = self.graph.value(yes, kind)
         no = self.graph.value(no, kind)
@@ -106,10 +106,10 @@ class Value:
 
 
 class Graph:
-    """Nodes, constants, inputs and outputs, in the order in which they are made.
+    """Nodes, constants, inputs and outputs, in the order of their creation.
 
-    single       inputs and outputs that would be float64 are float32; what is between them is not
-    remembered   what one layer leaves for another, by the layer
+    single       make inputs and outputs float32 that would be float64; intermediate values keep their type
+    remembered   values that one layer stores for another, by layer
     """
 
     def __init__(self, single: bool = False):
@@ -123,11 +123,11 @@ class Graph:
         self.remembered: dict[Any, Value] = {}
 
     def node(self, operator: str, *inputs, dtype=None, output: int = 0, **attributes) -> Value:
-        """Add operator(*inputs): of its results number `output`, of the first input's type if no `dtype` is given.
+        """Add operator(*inputs); return its result number `output`, of the first input's type unless `dtype` is given.
 
-        Inputs are Values, None for what is left out, lists of whole numbers, and arrays and numbers, which become
-        constants of the first input's type. onnxruntime has some operators in float32 alone (SINGLE): numbers of
-        float64 are cast for these, and back.
+        Inputs are Values, None for omitted ones, lists of integers, and arrays and numbers, which become constants of
+        the first input's type. onnxruntime has some operators only in float32 (SINGLE): float64 inputs are cast for
+        these, and their results back.
         """
         first = next(value for value in inputs if isinstance(value, Value))
         if operator in SINGLE and first.dtype == np.float64:
@@ -143,7 +143,7 @@ class Graph:
         return Value(self, results[output], dtype or first.dtype)
 
     def value(self, value: Any, dtype) -> Value:
-        """A Value as it is; a list of whole numbers as int64, an array of those as it is; anything else as `dtype`."""
+        """A Value unchanged; a list of integers as int64; an integer array unchanged; anything else as `dtype`."""
         if isinstance(value, Value):
             return value
         array = np.asarray(value)
@@ -154,7 +154,7 @@ class Graph:
         return self.constant(array)
 
     def constant(self, array: np.ndarray) -> Value:
-        """Equal arrays are one constant."""
+        """A constant; equal arrays share one."""
         if array.dtype.kind == "U":
             array = array.astype(object)
         tensor = self.numpy_helper.from_array(array)
@@ -174,7 +174,7 @@ class Graph:
         return Value(self, name, outside).cast(np.dtype(dtype))
 
     def noise(self, n: int, dtype: Any) -> Value:
-        """n more columns (N, n) of the input `noise`, which are to be of N(0, 1)."""
+        """n further columns (N, n) of the input `noise`, samples of N(0, 1)."""
         _, (start,) = self.inputs.get("noise", (None, (0,)))
         stop = start + n
         noise = self.input("noise", dtype, (stop,))
@@ -184,14 +184,14 @@ class Graph:
         return np.dtype(np.float32 if self.single and dtype == np.float64 else dtype)
 
     def output(self, name: str, value: Value, shape: Sequence[int]) -> None:
-        """Let `value` (N, *shape) be an output of that name."""
+        """Make `value` (N, *shape) an output of this name."""
         value = value.cast(self._outside(value.dtype))
         node = self.helper.make_node("Identity", [value.name], [name], name)
         self.nodes.append(node)
         self.outputs[name] = value.dtype, tuple(shape)
 
     def summary(self) -> str:
-        """A line for each input and output: what it is called, its shape and its type."""
+        """One line for each input and output: name, shape and type."""
         lines = []
         for end, named in (("input", self.inputs), ("output", self.outputs)):
             for name, (dtype, shape) in named.items():
@@ -208,14 +208,14 @@ class Graph:
         ]
 
     def file(self, notes: dict[str, Any]) -> bytes:
-        """The whole as an ONNX file, checked; notes: JSON-ready data, as its metadata "nanoae"."""
+        """The graph as a checked ONNX file; notes: data for JSON, stored as the metadata "nanoae"."""
         from nanoae import __version__
 
         tensors = list(self.constants.values())
         size = sum(tensor.ByteSize() for tensor in tensors)
         if size > LARGEST:
             raise ValueError(
-                f"export: expected a model of less than 2 GB, as an ONNX file holds, got {size:,} bytes."
+                f"export: expected a model of less than 2 GB, the limit of ONNX files, got {size:,} bytes."
             )
         ends = self._described(self.inputs), self._described(self.outputs)
         graph = self.helper.make_graph(self.nodes, "nanoae", *ends, tensors)
@@ -232,10 +232,10 @@ class Graph:
 
 
 class Formulas:
-    """A function for each class of its first argument, as `functools.singledispatch` has them.
+    """A function for each class of its first argument, like `functools.singledispatch`.
 
-    ValueError where there is none. A class of somebody else's needs one of its own: what it inherits may not be what it
-    does.
+    ValueError if there is none. A user's subclass needs its own function, since it may behave differently from its base
+    class.
     """
 
     def __init__(self, of: Callable[..., Any]):
@@ -251,7 +251,7 @@ class Formulas:
         inherits = own and found is not root
         if kind not in self.of.registry and not inherits:
             raise ValueError(
-                f"export: expected what ONNX has a formula for, got {part!r:.80}, {kind.__name__} of {kind.__module__}."
-                f" For a class of your own register one: {root.__module__}.{root.__name__}.register."
+                f"export: expected a part with an ONNX formula, got {part!r:.80}, {kind.__name__} of {kind.__module__}."
+                f" For your own class, register one: {root.__module__}.{root.__name__}.register."
             )
         return found(part, *others)

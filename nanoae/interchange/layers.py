@@ -1,6 +1,6 @@
-"""Layers as ONNX nodes: for each layer a function of one line or a few, that says what its forward says.
+"""Layers as ONNX nodes: for each layer, a function of one or a few lines that mirrors its forward.
 
-`translate(layer, x)` gives a layer's y for the Value x, both with the batch in front. A layer of your own:
+`translate(layer, x)` returns a layer's output y for the Value x, both with the batch axis first. For your own layer:
 
 >>> @nanoae.interchange.layers.translate.register
 ... def _(layer: MyLayer, x):
@@ -38,20 +38,20 @@ from nanoae.interchange.graph import Formulas, Value
 
 
 def forward(network: Sequential, x: Value, start: int = 0, stop: int | None = None) -> Value:
-    """Layers start .. stop-1 of a network on x (N, *shape)."""
+    """Apply layers start .. stop-1 of a network to x (N, *shape)."""
     for layer in on_host(network).layers[start:stop]:
         x = translate(layer, x)
     return x
 
 
 def on_host(network: Sequential) -> Sequential:
-    """The network with its weights in NumPy."""
+    """The network with NumPy weights."""
     return network if isinstance(network.theta, np.ndarray) else network.to("numpy", network.dtype)
 
 
 @Formulas
 def translate(layer: Any, x: Value) -> Value:
-    """y of a layer for x."""
+    """The output y of a layer for x."""
     raise NotImplementedError
 
 
@@ -95,7 +95,7 @@ for kind, formula in FORMULAS.items():
 
 @translate.register
 def _(layer: TopK, x: Value) -> Value:
-    """The k largest of each row where they are, 0 elsewhere."""
+    """The k largest values of each row in place, 0 elsewhere."""
     k = min(round(layer.alpha * layer.k), layer.in_shape[0])
     places = x.apply("TopK", [k], output=1, dtype=np.int64)
     zeros = x * 0.0
@@ -107,7 +107,7 @@ def _(layer: TopK, x: Value) -> Value:
 
 
 def adjoint(layer: ConvTranspose2d, x: Value, W: np.ndarray) -> Value:
-    """The adjoint of a convolution, to the size that the layer has."""
+    """The adjoint of a convolution, with the layer's output size."""
     kernel, stride, padding = map(np.array, layer.window)
     least = (np.array(layer.in_shape[1:]) - 1) * stride - 2 * padding + kernel
     more = layer.out_shape[1:] - least
@@ -117,7 +117,7 @@ def adjoint(layer: ConvTranspose2d, x: Value, W: np.ndarray) -> Value:
 
 @translate.register
 def _(layer: Upsample, x: Value) -> Value:
-    """Each pixel [c, h, w] as (c, h, rows, w, columns) equal ones."""
+    """Repeat each pixel [c, h, w] as (c, h, rows, w, columns)."""
     channels, height, width = layer.in_shape
     rows, columns = layer.window.kernel
     pixels = x.reshape(-1, channels, height, 1, width, 1)
@@ -142,9 +142,9 @@ def _(layer: Embedding, x: Value) -> Value:
 
 
 def gru(layer: GRU, x: Value, h: Value | None) -> Value:
-    """The states (N, T, O) or the last (N, O), from the state h (N, O) before the first step, None: 0.
+    """The states (N, T, O), or the last one (N, O), starting from the state h (N, O); None: 0.
 
-    ONNX has the gates in the order z, r, n and the matrices transposed, one for each direction of reading.
+    ONNX orders the gates as z, r, n and transposes the matrices, one for each direction.
     """
     o = layer.n_out
     order = np.r_[o : 2 * o, :o, 2 * o : 3 * o]
@@ -177,7 +177,7 @@ def _(layer: TimeDistributed, x: Value) -> Value:
 
 @translate.register
 def _(layer: LastTimestep, x: Value) -> Value:
-    """x[n, t] at the last t whose token is not 0; where there is none at -1, the last of all."""
+    """x[n, t] at the last t whose token is not 0; if there is none, at -1, the last time step."""
     tokens = x.graph.remembered[layer.source]
     places = tokens.equal(0).where(-1, np.arange(layer.in_shape[0]))
     last = places.apply("ReduceMax", [1], keepdims=1)
@@ -217,12 +217,12 @@ def _(layer: ConcatLabel, x: Value) -> Value:
     return x.graph.concat([image, planes])
 
 
-# ---------------------------------------------------------------- what a network's output means, by its loss
+# ---------------------------------------------------------------- predictions from a network's output, by loss
 
 
 @Formulas
 def meaning(loss: Any, y: Value) -> Value:
-    """What a network trained on this loss means by its output y."""
+    """The prediction of a network trained with this loss, from its output y."""
     raise NotImplementedError
 
 
@@ -234,7 +234,7 @@ meaning.register(Wrapping, lambda loss, y: meaning(losses.get(loss.loss), y))
 
 @meaning.register
 def _(loss: Mixed, y: Value) -> Value:
-    """A softmax over the places of each category; numbers as they are. Neighbours of one width go together."""
+    """A softmax over each category's places; numbers unchanged. Adjacent blocks of equal width are combined."""
     parts = []
     start = 0
     for width, run in itertools.groupby(loss.blocks):
@@ -251,7 +251,7 @@ def _(loss: Mixed, y: Value) -> Value:
 
 @Formulas
 def costs(loss: Any, y: Value, t: Value) -> Value:
-    """-log p(t | y), of each number."""
+    """-log p(t | y) for each number."""
     raise NotImplementedError
 
 

@@ -1,21 +1,21 @@
-"""Models as ONNX graphs: the parts that each kind of model has, and what they are called.
+"""Models as ONNX graphs: the parts of each kind of model, and the names of their inputs and outputs.
 
-`graph_of(model, what)` writes the parts that are wanted into one graph, whose inputs and outputs have names:
+`graph_of(model, what)` puts the requested parts into one graph with these inputs and outputs:
 
     part             inputs        outputs
-    encoder          x             code            what `transform` gives
-    decoder          code          reconstruction  what `inverse_transform` gives
-    reconstruction   x             reconstruction  what `reconstruct` gives
-    scores           x             error           what `reconstruction_error` gives
-    bound            x, noise      elbo, kl        of a variational model, in nats, at z = mu + e^(logvar / 2) · noise,
-                                                   numbers of N(0, 1)
+    encoder          x             code            `transform`
+    decoder          code          reconstruction  `inverse_transform`
+    reconstruction   x             reconstruction  `reconstruct`
+    scores           x             error           `reconstruction_error`
+    bound            x, noise      elbo, kl        variational models: nats at z = mu + e^(logvar / 2) · noise, noise of
+                                                   N(0, 1)
     prediction       x             label, probability; prediction
 
-of a conditional model also the input `condition`, a label for each row. A row that the model would refuse, because it
-has NaN or infinity in it or a label that is not known, comes out as NaN.
+Conditional models have a further input `condition`, a label for each row. A row that the model would refuse, because it
+contains NaN, infinity or an unknown label, results in NaN.
 
-Of a table with words x is two inputs, `numbers` and `categories`, and the reconstruction has numbers in their units and
-a probability for each category: the notes' `columns` say which.
+For tables with text, x is replaced by two inputs, `numbers` and `categories`, and the reconstruction has numbers in
+their units and a probability for each category; `columns` in the notes says which.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Outputs = dict[str, tuple[Value, Sequence[int]]]  # name -> the value (N, *shape
 
 
 def graph_of(model: Any, what: str | None = None, single: bool = False) -> Graph:
-    """The graph of a fitted model; what: one of its parts, or None for all that start from x. single: as `Graph`."""
+    """The graph of a fitted model; what: one of its parts, or None for all that need only x. single: see `Graph`."""
     graph = Graph(single)
     parts = parts_of(model, graph)
     if what is not None:
@@ -56,7 +56,7 @@ def graph_of(model: Any, what: str | None = None, single: bool = False) -> Graph
 
 
 def notes_of(model: Any) -> dict[str, Any]:
-    """What an ONNX file says of the model beside the graph."""
+    """The notes about the model in an ONNX file."""
     notes: dict[str, Any] = {"class": type(model).__name__}
     for name in ("feature_names_in_", "classes_", "threshold_"):
         value = getattr(model, name, None)
@@ -80,7 +80,7 @@ def parts_of(model: Any, graph: Graph) -> Parts:
 
 
 class Parts:
-    """The base. A method for each part gives its outputs; usual are those that are exported where none is named."""
+    """Base class. A method for each part returns its outputs; `usual` lists the parts that are exported by default."""
 
     usual: tuple[str, ...] = ()
     more: tuple[str, ...] = ()
@@ -103,8 +103,7 @@ class OfNetwork(Parts):
 
 
 class OfCoder(Parts):
-    """What models share that have a code: `hidden` is that of x, `output(code)` what comes of one, before it is brought
-    back to the data's units."""
+    """Models with a code: `hidden` is the code of x, `output(code)` its decoding on the internal scale."""
 
     usual: tuple[str, ...] = ("encoder", "reconstruction", "scores")
     more: tuple[str, ...] = ("decoder",)
@@ -118,24 +117,26 @@ class OfCoder(Parts):
         self.size = self.n_inputs = math.prod(self.shape)
         self.scales = model.scaling_ != "none"
         n = model.channels(self.shape)
-        self.columns = n, self.size // n  # of the scaler, and the pixels of each
+        self.columns = n, self.size // n  # number of scaled columns, and pixels of each
         self.last = getattr(model, "channels_last_", None)  # the shape of images with channels last
-        self.table = getattr(model, "table_encoder_", None)  # of tables with words
-        self.masked = getattr(model.as_built, "missing", "error") == "mask"  # where NaN is no value
+        self.table = getattr(model, "table_encoder_", None)  # for tables with text
+        self.masked = (
+            getattr(model.as_built, "missing", "error") == "mask"
+        )  # NaN marks missing values
 
     def output(self, code: Value) -> Value:
         raise NotImplementedError
 
     @functools.cached_property
     def x(self) -> Value:
-        """Of a type that loses no digits before it is scaled; a table with words encoded."""
+        """The input, float64 if it will be scaled, to lose no digits; tables with text are encoded."""
         if self.table is not None:
             return encoded(self.table, self.graph).cast(self.dtype)
         return self.graph.input("x", np.float64 if self.scales else self.dtype, self.shape)
 
     @functools.cached_property
     def read(self) -> Value:
-        """x as the model reads it."""
+        """x on the model's internal scale and layout."""
         x = self.x
         if self.last is not None:
             x = x.reshape(-1, *self.last).transpose(0, 3, 1, 2)
@@ -143,11 +144,11 @@ class OfCoder(Parts):
 
     @functools.cached_property
     def inputs(self) -> Value:
-        """What is computed with."""
+        """The network's input, in its dtype."""
         return self.read.cast(self.dtype)
 
     def in_units(self, y: Value) -> Value:
-        """What the model gives, in the data's units and layout."""
+        """y in the data's units and layout."""
         if self.scales:
             y = restored(self.model.scaler_, y.cast(np.float64), *self.columns)
         if self.last is None:
@@ -156,15 +157,15 @@ class OfCoder(Parts):
 
     @functools.cached_property
     def finite(self) -> Value:
-        """(N,): 0 where all inputs of a row are finite, else NaN. It is added to what comes of them, as a ReLU may make
-        a number of NaN."""
+        """(N,): 0 if all inputs of a row are finite, else NaN. It is added to the outputs, since a ReLU may turn NaN
+        into a number."""
         found = self.zeros(self.inputs, self.n_inputs)
-        if self.x is not self.read:  # infinity, of which a scaler makes a large number
+        if self.x is not self.read:  # scalers turn infinity into a large number
             found = found + self.zeros(self.x, self.size).cast(found.dtype)
         return found
 
     def zeros(self, x: Value, size: int) -> Value:
-        """(N,): 0 where all the `size` numbers of a row are finite, else NaN."""
+        """(N,): 0 if all `size` numbers of a row are finite, else NaN."""
         if self.masked:
             x = x.is_nan().where(0.0, x)
         return (x * 0.0).reshape(-1, size).sum(1)
@@ -184,7 +185,7 @@ class OfCoder(Parts):
 
     @functools.cached_property
     def reconstructed(self) -> Value:
-        """What `reconstruct` gives."""
+        """The result of `reconstruct`."""
         reconstructed = self.in_units(self.output(self.hidden))
         return self.of_finite(reconstructed, self.shape)
 
@@ -192,14 +193,14 @@ class OfCoder(Parts):
         return self.shown(self.reconstructed)
 
     def shown(self, y: Value) -> Outputs:
-        """The reconstruction y (N, *shape); of a table with words its numbers in their units."""
+        """The reconstruction y (N, *shape); for tables with text, numbers in their units."""
         table = self.table
         if table is not None:
             y = of_numbers(restored, table.scaler_, y.cast(np.float64), table.numbers, self.size)
         return {"reconstruction": (y, self.shape)}
 
     def scores(self) -> Outputs:
-        """The mean of (x - x̂)² over what is known of a row; 0 where nothing is."""
+        """The mean of (x - x̂)² over the known values of a row; 0 if there are none."""
         difference = (self.x - self.reconstructed).reshape(-1, self.size)
         error = difference * difference
         if not self.masked:
@@ -230,7 +231,7 @@ class OfPCA(OfCoder):
 
 
 class OfEstimator(OfCoder):
-    """What estimators with a network share."""
+    """Base class of estimators with a network."""
 
     def __init__(self, model: Any, graph: Graph):
         super().__init__(model, graph)
@@ -254,13 +255,13 @@ parts_of.register(Autoencoder, OfEstimator)
 
 @parts_of.register(VariationalAutoencoder)
 class OfVariational(OfEstimator):
-    """Also conditional: a one-hot of the label is joined to x and to the code."""
+    """Also conditional models: the one-hot label is joined to x and to the code."""
 
     more = ("decoder", "bound")
 
     @functools.cached_property
     def condition(self) -> Value:
-        """(N, labels): 1 for a row's label; NaN for one that is not known."""
+        """(N, labels): the one-hot label of each row; NaN for unknown labels."""
         classes = self.model.classes_
         kind = object if classes.dtype.kind == "U" else classes.dtype
         label = self.graph.input("condition", kind, ())
@@ -286,7 +287,7 @@ class OfVariational(OfEstimator):
         return {"elbo": (elbo, ()), "kl": (kl, ())}
 
     def bound_of(self, importance_samples: int | None) -> Value:
-        """(N,): what `score_samples` gives, for such noise."""
+        """(N,): the result of `score_samples`, for the given noise."""
         log_p, kl, ratio = self.terms(importance_samples or 1)
         if importance_samples is None:
             return log_p.reshape(-1) - kl
@@ -294,7 +295,7 @@ class OfVariational(OfEstimator):
         return bounds - math.log(importance_samples)
 
     def terms(self, samples: int = 1) -> tuple[Value, Value, Value]:
-        """With S samples z = mu + e^(logvar / 2) · noise of each row, and scaled columns:
+        """With S samples z = mu + e^(logvar / 2) · noise per row, and scaled columns:
 
         log p(x|z) (N, S),   KL = Σ (mu² + e^logvar - 1 - logvar) / 2 (N,),
         log p(z) - log q(z|x) = Σ (noise² + logvar - z²) / 2 (N, S)

@@ -1,4 +1,4 @@
-"""Predictors as ONNX graphs: the class and its probability, or the number."""
+"""Predictors as ONNX graphs: the class and the probabilities, or the number."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class OfPredictor(OfEstimator):
 @parts_of.register(StackedClassifier)
 class OfClassifier(OfPredictor):
     def prediction(self) -> Outputs:
-        """label: the likeliest class; where a row is not finite "", or a number below all classes and 0."""
+        """label: the most probable class; for rows that are not finite "", or a number below 0 and all classes."""
         classes = self.model.classes_
         classes = classes.astype(np.int64) if classes.dtype.kind in "bu" else classes
         known = self.graph.constant(classes)
@@ -38,7 +38,7 @@ class OfClassifier(OfPredictor):
 @parts_of.register(StackedRegressor)
 class OfRegressor(OfPredictor):
     def prediction(self) -> Outputs:
-        """y = zero + unit · the output, in float64."""
+        """y = zero + unit · output, in float64."""
         zero, unit = self.model.to_file()[0]["target"]
         y = self.head.reshape(-1).cast(np.float64)
         y = y * unit + zero

@@ -1,4 +1,4 @@
-"""PyTorch: a torch.nn.Sequential as a Sequential and back, to the same outputs. No pickle: only arrays change hands."""
+"""PyTorch: convert a torch.nn.Sequential to a Sequential and back, with equal outputs. No pickle, only arrays."""
 
 from __future__ import annotations
 
@@ -44,15 +44,13 @@ PLAIN = {
 
 
 class Pair(NamedTuple):
-    """A layer that both have: the arguments of its class here, and those of the module's, which stand for the same. All
-    are attributes, too."""
+    """A layer that both libraries have: its arguments here, and the corresponding arguments there. All are also
+    attributes."""
 
     layer: Callable[..., Layer]
     ours: str = ""
     theirs: str = ""
-    sized: bool = (
-        False  # whether the module is told how many columns or channels its input has, too
-    )
+    sized: bool = False  # whether the module also takes the number of input columns or channels
 
 
 batch_norm = Pair(BatchNorm, "momentum eps", "momentum eps", sized=True)
@@ -91,11 +89,11 @@ PAIRS = {
 
 
 def from_torch(module: Any, input_shape: int | tuple[int, ...] | None = None) -> Sequential:
-    """A torch.nn.Sequential, or one layer, as a built Sequential that gives the same, as in module.eval().
+    """Convert a torch.nn.Sequential, or one layer, to a built Sequential with the same outputs as in module.eval().
 
-    input_shape   of one example, D or (C, H, W); it may be left out where the first layer tells it, as Linear does
+    input_shape   of one example, D or (C, H, W); optional if the first layer determines it, as Linear does
 
-    Raises ValueError for a module that nanoae has not, by its name.
+    Raises ValueError, naming the module, for modules that nanoae does not have.
     """
     modules = list(flat(module))
     layers = []
@@ -124,14 +122,16 @@ def from_torch(module: Any, input_shape: int | tuple[int, ...] | None = None) ->
         own = {name: as_array(array) for name, array in each.state_dict().items()}
         for name, view in torch_arrays(layer).items():
             neutral = 1.0 if name == "weight" else 0.0
-            plain = np.full(view.shape, neutral)  # without bias, or affine: what they would be then
+            plain = np.full(
+                view.shape, neutral
+            )  # values that a missing bias or affine part stands for
             given[f"{i}.{name}"] = own.get(name, plain)
     set_weights(network, given)
     return network
 
 
 def flat(module: Any) -> Iterator[Any]:
-    """The layers of a Sequential, those within others too, in their order, each as often as it stands there."""
+    """The layers of a Sequential, including nested ones, in order; a layer that is used twice is listed twice."""
     kind = type(module)
     is_sequential = kind.__name__ == "Sequential" and kind.__module__.startswith("torch.nn")
     if not is_sequential or hooked(module):
@@ -142,12 +142,12 @@ def flat(module: Any) -> Iterator[Any]:
 
 
 def hooked(module: Any) -> bool:
-    """Whether there are hooks around its forward, which may do anything; old weight_norm and the like are some."""
+    """Return True if the forward has hooks, which may do anything; the old weight_norm, for instance, is a hook."""
     return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def converted(module: Any) -> Layer:
-    """The layer that does what a torch.nn module does, without its weights."""
+    """The layer that corresponds to a torch.nn module, without its weights."""
     kind = type(module)
     if kind.__name__ not in PAIRS or not kind.__module__.startswith("torch.nn"):
         raise ValueError(f"from_torch: expected a Sequential of {', '.join(PAIRS)}; got {module}.")
@@ -181,18 +181,18 @@ def converted(module: Any) -> Layer:
 
 
 def to_torch(model: Any) -> Any:
-    """A torch.nn.Sequential, in eval(), with the weights of a built model's network, that gives the same as it: of
-    loss="bce" logits. What acts in training alone, but for Dropout, is an Identity there.
+    """Convert the network of a built model to a torch.nn.Sequential in eval() mode with the same outputs (logits for
+    loss="bce"). Layers that act only in training become Identity, except Dropout.
 
-    Raises ValueError for a layer that torch.nn has not, by its name; ImportError, which names the extra.
+    Raises ValueError, naming the layer, for layers that torch.nn does not have; ImportError, which names the extra.
     """
     torch = extra("torch")
     network = network_of(model)
     if getattr(model, "scaling_", "none") != "none":
         raise ValueError(
             f"to_torch: expected a model with scaling='none', got {model.scaling_!r}, which a Sequential of its "
-            "layers does not hold. Take to_torch(model.network_), and model.scaled(X) and model.unscaled(Z) around it, "
-            "or export to .onnx, where the scale is part of the graph."
+            "layers cannot represent. Use to_torch(model.network_) between model.scaled(X) and model.unscaled(Z), "
+            "or export to .onnx, where the scaling is part of the graph."
         )
     modules = [module_of(layer, torch.nn) for layer in network.layers]
     module = torch.nn.Sequential(*modules)
@@ -204,10 +204,10 @@ def to_torch(model: Any) -> Any:
 
 
 def module_of(layer: Any, nn: Any) -> Any:
-    """The torch.nn module of a layer, without its weights."""
+    """The torch.nn module that corresponds to a layer, without its weights."""
     kind = type(layer)
     if kind is TimeDistributed:
-        # a module takes all axes before the last one for the batch
+        # torch.nn modules treat all axes before the last one as batch axes
         return module_of(layer.layer, nn)
     if kind is activations.GELU:
         return nn.GELU(approximate="tanh")
@@ -229,5 +229,5 @@ def module_of(layer: Any, nn: Any) -> Any:
     if isinstance(layer, IN_TRAINING):
         return nn.Identity()
     raise ValueError(
-        f"to_torch: expected layers that torch.nn has, too, got {layer!r}. As ONNX all layers go: export."
+        f"to_torch: expected layers that torch.nn has, too, got {layer!r}. ONNX supports all layers: export."
     )

@@ -1,8 +1,8 @@
-"""safetensors: a model's arrays in a file that every framework maps into memory, and that holds no code.
+"""safetensors: a model's arrays in a file that every framework can map into memory, and that contains no code.
 
-The weights of a network stand in it by PyTorch's names and in its layout, "0.weight" the first layer's, so that
-`module.load_state_dict(safetensors.torch.load_file(path))` takes them where PyTorch has the same layers. The metadata
-"nanoae" is the header of a model file (`model_file.py`), JSON, and "layout" says how the weights lie in the network.
+The weights of a network have PyTorch's names and layout ("0.weight" belongs to the first layer), so that
+`module.load_state_dict(safetensors.torch.load_file(path))` works if PyTorch has the same layers. The metadata "nanoae"
+is the header of a model file (`model_file.py`) as JSON, and "layout" maps the weights to the network.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nanoae.interchange.weights import network_of, set_weights, state_dict, view
 
 
 def content_of(model: Any, notes: dict[str, Any] | None = None) -> bytes:
-    """The file of a fitted model, or of a Sequential, whose weights alone are in it."""
+    """The file content of a fitted model; for a Sequential, only its weights."""
     if isinstance(model, Sequential):
         return extra("safetensors.numpy").save(state_dict(model))
     header, arrays = pack_with_notes(model, notes)
@@ -37,7 +37,7 @@ def content_of(model: Any, notes: dict[str, Any] | None = None) -> bytes:
 
 
 def layout(network: Sequential) -> list[list[Any]]:
-    """The names of the weights of each array of `network.state()`, in its order, and whether they are transposed."""
+    """The names of the weights in each array of `network.state()`, in order, and whether they are transposed."""
     named = iter(views(network).items())
     theta: list[Any] = []
     state: list[Any] = []
@@ -53,12 +53,12 @@ def is_state(name: str) -> bool:
 
 
 def read(path: Any) -> tuple[bytes, Mapping[str, np.ndarray]]:
-    """(header as JSON, arrays as a model file has them); ValueError for a file that is damaged, or not from nanoae."""
+    """(header as JSON, arrays as in a model file); ValueError for a file that is damaged, or not from nanoae."""
     arrays, metadata = read_tensors(path)
     if "nanoae" not in metadata:
         raise ValueError(
-            f"{path}: expected a model that nanoae exported, got weights alone. from_safetensors(path, model) fills a "
-            "model of yours with them."
+            f"{path}: expected a model exported by nanoae, got only weights. from_safetensors(path, model) loads them "
+            "into a model."
         )
     with decoding(path, "layout of weights"):
         theta, *state = json.loads(metadata.get("layout", "[[]]"))
@@ -71,7 +71,7 @@ def read(path: Any) -> tuple[bytes, Mapping[str, np.ndarray]]:
 
 
 class Tensors(Mapping[str, np.ndarray]):
-    """The arrays of an open file, each of which is read when it is asked for."""
+    """The arrays of an open file, read on access."""
 
     def __init__(self, path: Any, file: Any):
         self.path, self.file, self.names = path, file, set(file.keys())
@@ -79,7 +79,7 @@ class Tensors(Mapping[str, np.ndarray]):
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self.names:
             raise KeyError(name)
-        with decoding(self.path, ".safetensors file of numbers"):  # which bfloat16 is not, to NumPy
+        with decoding(self.path, ".safetensors file of numbers"):  # NumPy has no bfloat16
             return self.file.get_tensor(name)
 
     def __iter__(self) -> Iterator[str]:
@@ -93,17 +93,17 @@ def read_tensors(path: Any) -> tuple[Mapping[str, np.ndarray], dict[str, str]]:
     """(arrays by name, metadata) of any .safetensors file; ValueError for a damaged one."""
     package = extra("safetensors")
     with opened(path, ".safetensors file of numbers"):
-        # closed when the last array is gone
+        # closed when the last array is released
         file = package.safe_open(path, framework="numpy")
         return Tensors(path, file), file.metadata() or {}
 
 
 def from_safetensors(path: Any, model: Any = None) -> Any:
-    """The model in a .safetensors file that nanoae exported; or `model`, built, filled with the weights in any one.
+    """Load a model from a .safetensors file exported by nanoae; or load the weights of any such file into `model`.
 
-    model   a built model or Sequential whose layers are those of the file, which has them by PyTorch's names
+    model   a built model or Sequential with the layers of the file, whose weights have PyTorch's names
 
-    Raises FileNotFoundError; ValueError for a file that is damaged, or does not fit the model; ImportError, which names
+    Raises FileNotFoundError; ValueError for a file that is damaged or does not fit the model; ImportError, which names
     the extra, without the package.
     """
     if model is None:

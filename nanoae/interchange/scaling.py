@@ -1,4 +1,4 @@
-"""Scalers as ONNX nodes, and tables that are looked up: what a detector does to a row before a network sees it."""
+"""Scalers and lookup tables as ONNX nodes: the preprocessing of rows before the network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nanoae.interchange.graph import Formulas, Graph, Value
 
 
 def transformed(scaler: Any, x: Value, *shape: int) -> Value:
-    """scaler.transform of x (N, ...) float64, D columns of so many pixels each, shape (D, pixels): float32."""
+    """scaler.transform of x (N, ...) float64 with shape (D columns, pixels each): float32."""
     if type(scaler) is Scaler:
         return x.cast(np.float32)
     z = standardised(scaler, x.reshape(-1, *shape))
@@ -23,7 +23,7 @@ def transformed(scaler: Any, x: Value, *shape: int) -> Value:
 
 
 def restored(scaler: Any, z: Value, *shape: int) -> Value:
-    """scaler.inverse_transform of such z float64: float64."""
+    """scaler.inverse_transform of z float64, of the same shape: float64."""
     found = drawn_out(z.reshape(-1, *shape), of_columns(scaler.limit_))
     found = original(scaler, found)
     return shaped_as(z, found)
@@ -31,13 +31,13 @@ def restored(scaler: Any, z: Value, *shape: int) -> Value:
 
 @Formulas
 def standardised(scaler: Any, x: Value) -> Value:
-    """x (N, D, pixels) on its scale, before its tails are drawn in."""
+    """x (N, D, pixels) on the scaler's scale, before its tails are compressed."""
     raise NotImplementedError
 
 
 @Formulas
 def original(scaler: Any, z: Value) -> Value:
-    """The opposite."""
+    """The inverse of `standardised`."""
     raise NotImplementedError
 
 
@@ -62,12 +62,12 @@ def _(scaler: GaussianScaler, z: Value) -> Value:
 
 
 def of_columns(array: Any) -> np.ndarray:
-    """What a scaler knows of each column, (D, 1)."""
+    """A scaler's array with one value per column, (D, 1)."""
     return np.reshape(array, (-1, 1))
 
 
 def interpolated(at: np.ndarray, to: np.ndarray, x: Value, slope: np.ndarray) -> Value:
-    """Straight lines between the knots (n, D) at -> to, and beyond the last ones lines of that slope (D,)."""
+    """Piecewise linear interpolation between the knots (n, D) at -> to, with slope (D,) beyond them."""
     at = at.T[:, None]
     to = to.T[:, None]
     above = x.apply("Max", at[..., 0])
@@ -89,7 +89,7 @@ def shaped_as(x: Value, z: Value) -> Value:
 
 
 def drawn_in(z: Value, limit: np.ndarray) -> Value:
-    """z as float32; beyond ±limit ±(limit + log(1 + |z| - limit))."""
+    """z as float32, compressed beyond ±limit to ±(limit + log(1 + |z| - limit))."""
     size = z.apply("Abs").apply("Min", LARGEST)
     beyond = (size - limit).apply("Max", 0.0)
     drawn = size.apply("Min", limit) + (1 + beyond).apply("Log")
@@ -98,7 +98,7 @@ def drawn_in(z: Value, limit: np.ndarray) -> Value:
 
 
 def drawn_out(z: Value, limit: np.ndarray) -> Value:
-    """What `drawn_in` made z of, float64."""
+    """The inverse of `drawn_in`, float64."""
     size = z.apply("Abs")
     beyond = (size - limit).apply("Max", 0.0).apply("Min", 700.0)
     drawn = size.apply("Min", limit) + beyond.apply("Exp") - 1.0
@@ -106,10 +106,9 @@ def drawn_out(z: Value, limit: np.ndarray) -> Value:
 
 
 def counted(table: np.ndarray, z: Value, strictly: bool) -> Value:
-    """How many numbers of table[d] (D, n), each row sorted, are at most z[n, d], or `strictly` below it: int64, of the
-    shape of z (N, D).
+    """The number of values in table[d] (D, n), rows sorted, that are <= z[n, d], or `strictly` below it: int64 (N, D).
 
-    The table is filled up with infinity to 2ᵖ - 1 columns; then p halvings find each place.
+    Binary search: the table is padded with infinity to 2ᵖ - 1 columns, and p bisections find each position.
     """
     n = table.shape[-1]
     halvings = n.bit_length()
@@ -134,7 +133,7 @@ def looked_up(table: np.ndarray, place: Value) -> Value:
 
 
 def of_numbers(way: Callable[..., Value], scaler: Any, x: Value, numbers: Any, size: int) -> Value:
-    """x (N, size), its columns of numbers as way(scaler, these), the others as they are."""
+    """x (N, size) with way(scaler, ...) applied to its numeric columns, the others unchanged."""
     numbers = np.array(numbers, int)
     n = len(numbers)
     others = np.setdiff1d(np.arange(size), numbers)
@@ -145,8 +144,8 @@ def of_numbers(way: Callable[..., Value], scaler: Any, x: Value, numbers: Any, s
 
 
 def encoded(encoder: TableEncoder, graph: Graph) -> Value:
-    """encoder.transform (N, D) float32 of two inputs: numbers (N, columns) float64, NaN where one is missing, and
-    categories (N, columns), texts in the encoder's spelling, "" where one is missing."""
+    """encoder.transform (N, D) float32 of two inputs: numbers (N, columns) float64, NaN if missing, and categories
+    (N, columns), text in the encoder's spelling, "" if missing."""
     is_number = [known is None for known in encoder.categories_]
     inputs = {True: ("numbers", np.float64), False: ("categories", object)}
     cells = {}
@@ -155,7 +154,7 @@ def encoded(encoder: TableEncoder, graph: Graph) -> Value:
         rows = graph.input(*inputs[kind], (n,))
         if kind:
             scaled = transformed(encoder.scaler_, rows, n, 1)
-            infinite = rows.apply("IsInf", dtype=bool)  # which no scaler makes a number of here
+            infinite = rows.apply("IsInf", dtype=bool)  # stays infinite, so that the row is refused
             rows = infinite.where(rows.cast(np.float32), scaled)
         cells[kind] = iter([rows.part(i, i + 1) for i in range(n)])
     parts = []
@@ -166,7 +165,7 @@ def encoded(encoder: TableEncoder, graph: Graph) -> Value:
 
 
 def one_hot(known: list[str], cell: Value) -> Value:
-    """(N, K + 1) of cells (N, 1): 1 for the category that it is, the last for another one; NaN for none."""
+    """One-hot (N, K + 1) of cells (N, 1); the last place is for unknown categories; NaN for missing cells."""
     same = cell.equal(np.array([known], object)).cast(np.float32)
     other = 1 - same.sum(1, keep=True)
     found = cell.graph.concat([same, other])

@@ -1,4 +1,4 @@
-"""Scores as ONNX nodes: how abnormal a row is, and how many scores become one."""
+"""Scores as ONNX nodes: how abnormal a row is, and how several scores are combined."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from nanoae.interchange.scaling import counted
 
 
 class Rows:
-    """Rows (N, ...) as a member's autoencoder sees them. Z is float32 as it was scaled; the rest is float64.
+    """Rows (N, ...) as a member's autoencoder sees them. Z is the scaled input, float32; everything else is float64.
 
-    of(Z)   the parts of the autoencoder, for such rows as x
+    of(Z)   the parts of the autoencoder with the rows Z as input
     """
 
     def __init__(self, Z: Value, size: int, of: Callable[[Value], Any], masked: bool):
@@ -28,13 +28,13 @@ class Rows:
         self.missing = Z.is_nan().reshape(-1, size) if masked else None
 
     def squares(self, places: np.ndarray | None) -> Value:
-        """(z - ẑ)² (N, D). What is missing is 0, and the rest of its row weighs more for it."""
+        """(z - ẑ)² (N, D), 0 for missing values; the other values of the row weigh more instead."""
         Z = self.Z.cast(np.float64)
         error = (Z - self.of(Z).reconstructed).reshape(-1, self.size)
         return self.of_known(error * error, places)
 
     def of_known(self, terms: Value, places: np.ndarray | None) -> Value:
-        """terms (N, D), 0 for what is missing, the others divided by the share of the row that is known."""
+        """terms (N, D), 0 for missing values, the others divided by the share of the row that is known."""
         if self.missing is None:
             return terms
         weight = np.full(self.size, 1 / self.size) if places is None else places
@@ -77,14 +77,14 @@ def _(score: kinds.Mahalanobis, rows: Rows) -> Value:
 
 @scored.register
 def _(score: kinds.NearestCodes, rows: Rows) -> Value:
-    """|c - r|² / 2 is |r|² / 2 - c r but for what all r have in common: the candidates; of these the distances."""
+    """Candidates by |r|² / 2 - c r, which is |c - r|² / 2 up to a constant; then the distances to these."""
     Z = rows.Z.cast(np.float64)
     r = score.references_.astype(np.float64)
     sizes = getattr(score, "sizes_", 1.0)
     codes = rows.of(Z * sizes).hidden
     if isinstance(score, kinds.NearestJointCodes):
-        again = rows.of(rows.of(Z).reconstructed * sizes).hidden
-        lost = (codes - again) * float(score.factor_)
+        recoded = rows.of(rows.of(Z).reconstructed * sizes).hidden
+        lost = (codes - recoded) * float(score.factor_)
         codes = codes.graph.concat([codes, lost])
     if score.whiten:
         codes = codes @ score.whitening_
@@ -116,7 +116,7 @@ def _(score: kinds.NearestCodes, rows: Rows) -> Value:
 
 @scored.register
 def _(score: kinds.ColumnTails, rows: Rows) -> Value:
-    """-log min(1, 2 (1 + the fewer of those at most, and those at least, z) / (n + 1)), z and 1e-6 more in float32."""
+    """-log min(1, 2 (1 + min(#{<= z}, #{>= z})) / (n + 1)), with z in float32 and a tolerance of 1e-6."""
     z = rows.Z.reshape(-1, rows.size)
     known = (~np.isnan(score.sorted_)).sum(axis=1)
     low = counted(score.sorted_, z + JITTER, strictly=False)
@@ -139,7 +139,7 @@ def standing(usual: Any, s: Value) -> Value:
     """(z + sqrt(z² + 4)) / 2, z = (log s - m) / d: `Standing`."""
     if not isinstance(usual, Standing):
         raise ValueError(
-            "export: expected a detector that compares its scores by Standing, got one of an older file, with Surprise."
+            "export: expected a detector that combines scores by Standing, got one from an older file, with Surprise."
             " Fit it again."
         )
     low, floor, center, spread = usual.learned.tolist()

@@ -1,11 +1,11 @@
-"""Models of text as ONNX graphs, which know words by their numbers.
+"""Text models as ONNX graphs, whose tokens are integer ids.
 
     part             inputs        outputs
-    encoder          x             code     a line's code, x (N, T + 1) as `vocabulary_.encode` writes lines
-    decoder          code, start   words    (N, T): the likeliest line, word after word; start the keyword's number
+    encoder          x             code     the code of a line, x (N, T + 1) as returned by `vocabulary_.encode`
+    decoder          code, start   words    (N, T): the most probable line, token by token; start: id of the keyword
     reconstruction   x             words
 
-The file's notes hold the vocabulary: words, starts and unit, as `Vocabulary` takes them.
+The file's notes contain the vocabulary: words, starts and unit, as arguments of `Vocabulary`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class OfText(Parts):
         return self.spoken(self.code, self.x.part(0, 1))
 
     def spoken(self, z: Value, start: Value) -> Outputs:
-        """At each step the likeliest word that may be said; 0 behind the line's end."""
+        """At each step the most probable allowed token; 0 after the end of the line."""
         layers: list[Any] = on_host(self.model.network_).layers[self.model.n_code_layers_ :]
         vocabulary = self.model.vocabulary_
         steps = self.model.n_features_in_ - 1

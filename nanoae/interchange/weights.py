@@ -1,7 +1,7 @@
-"""Weights in other libraries' order: the same numbers, seen as PyTorch, Keras and scikit-learn keep them.
+"""Weights in other libraries' names, order and layout: PyTorch, Keras and scikit-learn.
 
-`torch_arrays` and `keras_arrays` give views of a layer's own arrays, so that what is read from them is what the other
-library wants, and what is written to them is what it had. A dense layer there and here:
+`torch_arrays` and `keras_arrays` return views of a layer's own arrays in the other library's layout, for reading and
+for writing. A dense layer in each:
 
     PyTorch   y = x Aᵀ + b, A (O, I): "weight" is Wᵀ, "bias" is b
     Keras, scikit-learn   y = x W + b: W, b in this order
@@ -35,7 +35,7 @@ Seen = tuple[Array, tuple[int, ...]]
 
 
 def network_of(model: Any) -> Sequential:
-    """The built network of a model; ValueError where there is none."""
+    """The built network of a model; ValueError if there is none."""
     network = getattr(model, "network_", model)
     if not isinstance(network, Sequential) or not hasattr(network, "theta"):
         raise ValueError(
@@ -45,10 +45,17 @@ def network_of(model: Any) -> Sequential:
     return network
 
 
-# ---------------------------------------------------------------- by name, as PyTorch
+# ---------------------------------------------------------------- by name, as in PyTorch
 
 
-IN_ORDER = (Linear, Conv2d, ConvTranspose2d, BatchNorm, LayerNorm, Embedding)  # as Keras has them
+IN_ORDER = (
+    Linear,
+    Conv2d,
+    ConvTranspose2d,
+    BatchNorm,
+    LayerNorm,
+    Embedding,
+)  # parameters in Keras's order
 NAMES = {
     "W": "weight",
     "b": "bias",
@@ -61,8 +68,8 @@ RECURRENT = {"W": "weight_ih_l0", "U": "weight_hh_l0", "b": "bias_ih_l0", "c": "
 
 
 def torch_arrays(layer: Layer) -> dict[str, Array]:
-    """A layer's parameters, then its state, by PyTorch's names in PyTorch's layout; under its own where that has no
-    such layer."""
+    """A layer's parameters, then its state, with PyTorch's names and layout; with its own if PyTorch has no such
+    layer."""
     if isinstance(layer, TimeDistributed):
         return torch_arrays(layer.layer)
     own = {**layer.params, **layer.state}
@@ -75,7 +82,7 @@ def torch_arrays(layer: Layer) -> dict[str, Array]:
 
 
 def views(network: Sequential) -> dict[str, Array]:
-    """All of a network's numbers by name, "0.weight" the first layer's: views."""
+    """Views of all arrays of a network by name, "0.weight" for the first layer."""
     return {
         f"{i}.{name}": array
         for i, layer in enumerate(network.layers)
@@ -84,17 +91,17 @@ def views(network: Sequential) -> dict[str, Array]:
 
 
 class StateDict(dict[str, np.ndarray]):
-    """What `state_dict` gives.
+    """The result of `state_dict`.
 
-    activations   of the network, which no array tells: what `set_weights` compares
+    activations   of the network, which the arrays do not contain; `set_weights` compares them
     """
 
     activations: list[str]
 
 
 def state_dict(model: Any) -> StateDict:
-    """The weights of a model by PyTorch's names and in its layout: {"0.weight": (O, I), "0.bias": (O,), ...}, numbered
-    as the layers of `network_`. In PyTorch: module.load_state_dict({k: torch.from_numpy(v) for k, v in ...})."""
+    """The weights of a model with PyTorch's names and layout: {"0.weight": (O, I), "0.bias": (O,), ...}, numbered by
+    the layers of `network_`. In PyTorch: module.load_state_dict({k: torch.from_numpy(v) for k, v in ...})."""
     network = network_of(model)
     found = StateDict()
     for name, view in views(network).items():
@@ -109,27 +116,27 @@ def activations_of(network: Sequential) -> list[str]:
 
 
 def check_activations(model: Any, weights: Any) -> None:
-    """ValueError for weights of a network with other activations; a warning where nobody has said which they are."""
+    """Raise ValueError for weights of a network with other activations; warn if the activations are unknown."""
     own = activations_of(network_of(model))
     theirs = getattr(weights, "activations", own)
     if theirs != own:
         raise ValueError(
-            f"set_weights: expected weights learned with {', '.join(own) or 'no activation'}, the model's, got those "
-            f"learned with {', '.join(theirs) or 'none'}. Build the model with activation=..., as theirs was."
+            f"set_weights: expected weights learned with {', '.join(own) or 'no activation'}, as in the model, got "
+            f"weights learned with {', '.join(theirs) or 'none'}. Build the model with their activation=..."
         )
     if not hasattr(weights, "activations") and getattr(model, "activation", None) == AUTO:
         warnings.warn(
-            f'set_weights: activation="auto" means {", ".join(dict.fromkeys(own)) or "none"} in this model; weights do '
-            "not tell with which they were learned. Name it: activation=...",
+            f'set_weights: activation="auto" means {", ".join(dict.fromkeys(own)) or "none"} in this model; the '
+            "weights do not say with which they were learned. Set activation=... explicitly.",
             stacklevel=3,
         )
 
 
-# ---------------------------------------------------------------- in order, as Keras and scikit-learn
+# ---------------------------------------------------------------- in order, as in Keras and scikit-learn
 
 
 def keras_arrays(network: Sequential) -> list[Seen]:
-    """All weights in Keras's order and layout, images with the channels last: (a view, its shape there) of each."""
+    """All weights in Keras's order and layout (channels last): (view, shape in Keras) for each."""
     found: list[Seen] = []
     images = flat_images(network)
     for i, layer in enumerate(network.layers):
@@ -137,12 +144,12 @@ def keras_arrays(network: Sequential) -> list[Seen]:
         known = isinstance(layer, IN_ORDER) and not isinstance(layer, TiedConvTranspose2d)
         if own and not known:
             raise ValueError(
-                f"weights: expected layers that Keras keeps in the same way, got layer {i}, {layer!r}. "
-                "By name, as PyTorch has them, all weights go: state_dict, and set_weights of a dict."
+                f"weights: expected layers that Keras stores in the same way, got layer {i}, {layer!r}. "
+                "All layers work by name, as in PyTorch: state_dict, and set_weights of a dict."
             )
         around = images[i : i + 2]
         if isinstance(layer, (Conv2d, ConvTranspose2d)):
-            # (KH, KW, in, out); of a transposed one (KH, KW, out, in)
+            # (KH, KW, in, out); transposed convolutions (KH, KW, out, in)
             own[0] = own[0].transpose(2, 3, 1, 0)
         elif isinstance(layer, LayerNorm) and layer.axes == 3:
             own = [array.transpose(1, 2, 0) for array in own]
@@ -154,7 +161,7 @@ def keras_arrays(network: Sequential) -> list[Seen]:
 
 
 def channels_last(array: Array, images: Sequence[Shape | None]) -> Array:
-    """A view of an array: each axis along an image (C, H, W) laid flat runs as (H, W, C), the others as they are."""
+    """A view of an array in which axes over a flat image (C, H, W) are reordered to (H, W, C)."""
     shape: list[int] = []
     order: list[int] = []
     for size, image in zip(array.shape, images, strict=True):
@@ -165,8 +172,8 @@ def channels_last(array: Array, images: Sequence[Shape | None]) -> Array:
 
 
 def flat_images(network: Sequential) -> list[Shape | None]:
-    """For the input of each layer, and the last one's output: the image (C, H, W) that the numbers of a row are, one
-    after the other, from a Flatten on or up to a Reshape; None where they are none."""
+    """For the input of each layer, and the last output: the shape (C, H, W) of the image that a flat row represents,
+    after a Flatten or before a Reshape; None if it is not an image."""
     layers = network.layers
     found: list[Shape | None] = [None] * (len(layers) + 1)
     for i, layer in enumerate(layers):
@@ -182,19 +189,19 @@ def flat_images(network: Sequential) -> list[Shape | None]:
             continue
         if found[i] not in (None, ahead):
             raise ValueError(
-                f"weights: expected a Linear between images of {found[i]} and {ahead}, got {layer!r}: Keras has their "
-                "channels last, which are other numbers there."
+                f"weights: expected a Linear between images of {found[i]} and {ahead}, got {layer!r}: Keras has the "
+                "channels last, so the order of the values differs."
             )
         found[i] = ahead
     return found
 
 
 def set_weights(model: Any, weights: Sequence[Any] | Mapping[str, Any]) -> None:
-    """Fill a built model with weights from elsewhere: all of them, or none where one does not fit (ValueError).
+    """Set the weights of a built model; if any array does not fit, none is changed (ValueError).
 
-    weights   a list of arrays in order, as Keras's `get_weights()` gives (images with the channels last), or
-              scikit-learn's coefs_ and intercepts_ in turn: W, b, W, b, ...; or a dict as PyTorch's `state_dict()`, and
-              `nanoae.state_dict`, of the layers in this order
+    weights   a list of arrays in order, as returned by Keras's `get_weights()` (channels last), or scikit-learn's
+              coefs_ and intercepts_ alternating: W, b, W, b, ...; or a dict like PyTorch's `state_dict()` or
+              `nanoae.state_dict`, with the layers in the same order
     """
     network = network_of(model)
     if isinstance(weights, Mapping):
@@ -229,7 +236,7 @@ def set_weights(model: Any, weights: Sequence[Any] | Mapping[str, Any]) -> None:
 
 
 def fitting(name: Any, array: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """The array; ValueError where it has another shape, or numbers that are not finite."""
+    """The array; ValueError if its shape is wrong, or its values are not finite."""
     array = as_array(array)
     which = f"array {name}" if isinstance(name, int) else name
     if array.shape != shape:
@@ -242,17 +249,17 @@ def fitting(name: Any, array: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def as_array(array: Any) -> np.ndarray:
-    """On the host, whichever library's it is."""
+    """Convert an array of any library to NumPy."""
     if hasattr(array, "detach"):
         array = array.detach().cpu()
-        if str(array.dtype) == "torch.bfloat16":  # which NumPy has not
+        if str(array.dtype) == "torch.bfloat16":  # unknown to NumPy
             array = array.float()
     array = np.asarray(array)
     return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
 
 
 def get_weights(model: Any) -> list[np.ndarray]:
-    """The weights of a model in Keras's order and layout: for keras_model.set_weights(...)."""
+    """The weights of a model in Keras's order and layout, for keras_model.set_weights(...)."""
     network = network_of(model)
     arrays = [(network.ops.to_numpy(view), shape) for view, shape in keras_arrays(network)]
     return [np.array(array, order="C").reshape(shape) for array, shape in arrays]
@@ -264,8 +271,8 @@ ACTIVATIONS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "r
 
 
 def from_sklearn(model: Any) -> Sequential | PCA:
-    """scikit-learn's fitted MLPRegressor as a Sequential, its PCA as a `PCA`, which give the same; ValueError for
-    another model, or a PCA that whitens."""
+    """Convert a fitted MLPRegressor of scikit-learn to a Sequential, or its PCA to a `PCA`, with the same outputs.
+    ValueError for another model, or a PCA that whitens."""
     if hasattr(model, "coefs_") and model.out_activation_ == "identity":
         layers: list[Layer] = []
         for W in model.coefs_:
