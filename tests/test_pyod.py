@@ -18,7 +18,7 @@ ROWS = np.random.default_rng(0).standard_normal((60, 4)) @ np.diag([3, 1, 1, 0.2
 NEW = np.random.default_rng(1).standard_normal((60, 4)) * np.linspace(0, 3, 60)[:, None]
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(scope="module", params=KINDS)
 def detector(request):
     kind, autoencoder = KINDS[request.param]
     return kind(autoencoder, contamination=0.15, random_state=0).fit(ROWS)
