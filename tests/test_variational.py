@@ -376,7 +376,7 @@ X = rng.random((30, 6)).astype(np.float32)
         (lambda: make().fit(X, condition=[1, 2]), r"a label or 30, one for each row, got \(2,\)"),
         (lambda: make().fit(X, condition=[1.0, np.nan] * 15), "a label for each row, got nan in row 1"),
         (lambda: make().fit(X).transform(X, 3), "expected no condition, got one, but fit had none"),
-        (lambda: make().fit(X, condition=X[:, 0] > 0.5).sample(2), "condition=, a label .* out of False, True; got"),
+        (lambda: make().fit(X, condition=X[:, 0] > 0.5).sample(2), "condition=, a label .* from False, True, got"),
         (lambda: make().fit(X, condition=np.arange(30) % 3).sample(2, condition=7), "labels from 0, 1, 2, got 7"),
         (lambda: make().fit(X, condition=["a", "1"] * 15).sample(2, condition=2), "labels from .*'1', 'a'.*, got 2"),
         (lambda: make().fit(X).score_samples(X, importance_samples=0), "importance_samples to be a whole number >= 1"),
