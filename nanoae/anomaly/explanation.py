@@ -50,7 +50,7 @@ class Explanation(NamedTuple):
 
 
 def digits(x: float) -> str:
-    """Four of them, or the whole number where these are too few."""
+    """Return x with four significant digits, or rounded to a whole number from 10,000 to 10 billion."""
     return f"{x:.0f}" if 1e4 <= abs(x) < 1e10 else f"{x:.4g}"
 
 

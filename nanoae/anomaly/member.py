@@ -102,8 +102,7 @@ class Member:
         return Z
 
     def raw(self, X: np.ndarray, method: str = "score") -> np.ndarray:
-        """Return all scores by that method, (S, N); NaN if the weights are not finite, also for scores that do not use
-        the network."""
+        """Return the results of a method of all scores, (S, N); NaN if the network's weights are not finite."""
         Z = self.scaled(X)
         model = CachedModel(self.model, Z)
         found = []

@@ -59,7 +59,7 @@ def read_images(folder: Path, limit: int = UNPACK_LIMIT, resize: Any = None) -> 
 
 
 def image_paths(folder: Path) -> list[Path]:
-    """The files of a folder's images, in the order of `read_images`."""
+    """Return the files of a folder's images, in the order of `read_images`."""
     return [path for part in parts(folder) if part is not None for path in labelled(part)[0]]
 
 

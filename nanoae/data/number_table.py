@@ -72,7 +72,7 @@ class NumberTable:
         self.units: list[str | None] = [None] * len(self.features)
         self.marks = self.units.copy()  # decimal mark of each column, once known
         self.labels: list[str] = []
-        self.label_units: list[str] = []  # that of the label, if it has numbers
+        self.label_units: list[str] = []  # unit of the label, if it is numeric
 
     def read(self) -> Any:
         """Return x (N, D) float64, as Rows if it is large."""
@@ -143,7 +143,7 @@ class NumberTable:
         return x
 
     def keep_labels(self, column: TextColumn) -> None:
-        """Keep the labels of some rows, and the unit that stands beside them."""
+        """Append the labels of some rows, and remember the unit next to them."""
         self.labels += column.spelled_plainly()
         unit = column.unit()
         self.label_units = self.label_units if unit is None else [unit]

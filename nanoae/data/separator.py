@@ -52,7 +52,7 @@ def separator_of(lines: list[str]) -> str | None:
     if numbers and any(equally_split(lines[1:], mark) for mark in ", "):
         return None
     plain = re.sub(r'"[^"]*"', "", first)
-    within = [mark for mark in MARKS[:4] if mark in plain]  # the usual ones
+    within = [mark for mark in MARKS[:4] if mark in plain]  # the usual separators
     return next(iter(within + below_title(lines[1:])), NONE)
 
 
