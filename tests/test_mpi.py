@@ -115,6 +115,6 @@ def test_an_mpi_launch_that_is_not_used_is_told(size, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     monkeypatch.setenv(size, "3")
     assert main(["info"]) == 2
-    assert "as 3 processes were started by mpiexec" in capsys.readouterr().err
+    assert "3 processes were started by mpiexec" in capsys.readouterr().err
     monkeypatch.setenv("NANOAE_MPI", "0")
     assert main(["info"]) == 0
