@@ -191,6 +191,14 @@ def test_new_rows_with_few_twins_are_flagged_as_asked():
     assert 0.02 < np.mean(shares) < 0.12
 
 
+@pytest.mark.parametrize("rate", [1e-17, 5e-324])
+def test_the_rarest_contamination_lies_beyond_all_scores(rate):
+    rows = np.random.default_rng(0).normal(size=(30, 3))
+    with pytest.warns(UserWarning, match=f"rows for a share of {rate:.3g} of false alarms, got 30"):
+        found = small(scores="tails", contamination=rate).fit(rows)
+    assert found.threshold_ > 10 * found.tested_scores_.max() and not found.labels_.any()
+
+
 def test_false_discoveries_are_few():
     random = np.random.default_rng(0)
     rows = random.normal(size=(200, 3))

@@ -240,6 +240,11 @@ def test_labels_spread_and_rows_score_by_the_formulas():
     p = np.exp(logits - logits.max(axis=1, keepdims=True))
     want = (p / p.sum(axis=1, keepdims=True)) @ f
     np.testing.assert_allclose(-detector.score_samples(new), want, rtol=1e-3, atol=1e-5)
+    with pytest.warns(
+        UserWarning, match="on the scale"
+    ):  # as far as float32 goes: of the ends' clusters
+        far = detector.score_samples(np.array([[-1e25], [1e25]]) * [1.0, 2.0])
+    np.testing.assert_allclose(far, [-0.5, 0], atol=1e-6)
 
 
 def test_a_cluster_half_abnormal_is_an_anomaly_to_ask_about():
@@ -291,6 +296,7 @@ def test_it_runs_where_its_autoencoder_runs(ops, digits):
         ([-1], [1], "numbers from 0 to"),
         ([10**6], [1], "numbers from 0 to"),
         ([0.5], [1], "numbers from 0 to"),
+        ([1, 0, 1], [0, 0, 1], "one label per row, got 0 and 1 for row 1"),
     ],
 )
 def test_a_wrong_label_is_told_and_changes_nothing(fitted, rows, y, message):

@@ -21,6 +21,7 @@ from nanoae.data.field import promised
 from nanoae.data.frame import framed
 from nanoae.data.kmeans import k_means
 from nanoae.data.labels import one_column
+from nanoae.interval import Interval
 
 PASSES = 30  # most passes of k-means: later ones hardly change anything
 TINY = 1e-30  # avoids division by squared distances of 0
@@ -141,7 +142,7 @@ class ClusterLabelDetector(Estimator):
         known, value = self._known()
         clusters = np.arange(len(self.abnormality_))
         free = np.setdiff1d(clusters, known)
-        if not isinstance(n, (int, np.integer)) or not 1 <= n <= len(free):
+        if not isinstance(n, (int, np.integer)) or n not in Interval(f"[1, {len(free)}]"):
             raise ValueError(
                 f"ClusterLabelDetector: expected n from 1 to {len(free)}, the number of clusters without a label, got "
                 f"{n!r}. Increase n_clusters for more."
@@ -184,8 +185,13 @@ class ClusterLabelDetector(Estimator):
             raise ValueError(
                 f"ClusterLabelDetector: expected {len(rows)} labels, 1 (abnormal) or 0 (normal), got {y}."
             )
-        labelled = zip(rows.tolist(), y.astype(int).tolist(), strict=True)
-        self.given_ = {**self.given_, **dict(labelled)}
+        labelled = dict(zip(rows.tolist(), y.astype(int).tolist(), strict=True))
+        twice = np.flatnonzero([labelled[row] for row in rows.tolist()] != y)
+        if len(twice):
+            raise ValueError(
+                f"ClusterLabelDetector: expected one label per row, got 0 and 1 for row {rows[twice[0]]}."
+            )
+        self.given_ = {**self.given_, **labelled}
         self.abnormality_ = self._spread_labels()
         return self
 
@@ -257,11 +263,12 @@ class ClusterLabelDetector(Estimator):
         ops = self._ops
         codes = self._codes(self.check_table(X, wide=True))
         f = ops.to_device(self.abnormality_, codes.dtype)
+        half = (self._centers * self._centers).sum(axis=1) / 2
         scores = []
         for block in blocks(len(codes), BLOCK_ROWS):
-            d = ops.squared_distances(codes[block], self._centers)
-            logits = ops.scale_inplace(d, -4 / self._spread)
-            p = ops.softmax(logits, out=d)
+            # (|c|² - d²) / 2: p does not depend on |c|², which hides the differences where it is large
+            nearness = ops.matmul(codes[block], self._centers.T) - half
+            p = ops.softmax(nearness * (8 / self._spread))
             abnormality = ops.matmul(p, f)
             scores.append(ops.to_numpy(abnormality))
         return -np.concatenate(scores).astype(np.float64)

@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nanoae.anomaly import scores as kinds
+from nanoae.anomaly import thresholds
 from nanoae.anomaly.calibration import Conformal, benjamini_hochberg, deal
 from nanoae.anomaly.default_autoencoder import default_autoencoder
 from nanoae.anomaly.ensemble import Ensemble, empty
 from nanoae.anomaly.explanation import Explanation, explained
 from nanoae.anomaly.member import Member
 from nanoae.anomaly.surprise import Surprise as Surprise  # for imports from its former module
-from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Quantile, Tail, Threshold, above_ties
+from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Quantile, Tail, Threshold
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.estimator import Estimator
 from nanoae.autoencoders.kinds import Configured, Name, Number, OneOrMore, Seed, Whole
@@ -125,7 +126,6 @@ class AnomalyDetector(Estimator):
                         weight 0 is not used but gets a score
         """
         self.check_parameters()
-        rule = self._rule()
         name = type(self).__name__
         if has_text(X, name):
             table = Table.of(X, name)
@@ -156,11 +156,13 @@ class AnomalyDetector(Estimator):
         scores, tested = self.ensemble_.fit(X, folds, self.open_checkpoints)
         as_given = isinstance(rows, slice) and isinstance(order, slice)
         self.decision_scores_ = scores if as_given else self.ensemble_.score(given)
-        threshold = rule.fit(tested)
+        rule = self.threshold
+        rate = float(self.contamination)
+        threshold = thresholds.exceeded_by(rate, tested) if rule is None else rule.fit(tested)
         if threshold not in Interval("[-inf, inf]"):
             kind = type(rule).__name__
             raise ValueError(f"{kind}.fit: expected a threshold, a number, got {threshold!r}.")
-        self._calibrate(Conformal(tested), above_ties(float(threshold), tested))
+        self._calibrate(Conformal(tested), thresholds.above_ties(float(threshold), tested))
         return self
 
     def _calibrate(self, calibration: Conformal | Tail, threshold: float) -> None:
@@ -211,9 +213,6 @@ class AnomalyDetector(Estimator):
         if reset and encoder is not None:
             self.record_schema((len(encoder.names_),), encoder.names_)
         return Z
-
-    def _rule(self) -> Threshold:
-        return Quantile(1 - self.contamination) if self.threshold is None else self.threshold
 
     def takes_images(self) -> bool:
         return any(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from typing import ClassVar
 
@@ -80,7 +79,7 @@ def threshold_for(rate: float, scores: np.ndarray, tail: float = 0.1, few: float
         return found
     if len(scores) < few:
         warnings.warn(
-            f"threshold: expected at least {math.ceil(1 / rate - 1e-6) - 1:,} rows for a share of {rate:.3g} of false "
+            f"threshold: expected at least {np.ceil(1 / rate - 1e-6) - 1:,.0f} rows for a share of {rate:.3g} of false "
             f"alarms, got {len(scores):,}: the threshold is extrapolated beyond all scores by extreme value theory.",
             stacklevel=4,
         )
