@@ -176,7 +176,7 @@ class Adversarial(Noisy):
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         wanted = in_shape[:1] if self.prior is None else (len(self.prior.means[0]),)
-        self.check_shape(in_shape == wanted, f"codes of the prior's shape {batch_of(wanted)}")
+        self.check_shape(in_shape == wanted, f"codes of shape {batch_of(wanted)}, like the prior")
         self.draw_codes = self.code_prior(in_shape[0]).sampler(self.ops, self.dtype)
         layers: list[Layer] = [
             layer for width in self.hidden for layer in (Linear(width), LeakyReLU(0.2))
