@@ -158,7 +158,7 @@ class AnomalyDetector(Estimator):
         self.decision_scores_ = scores if as_given else self.ensemble_.score(given)
         rule = self.threshold
         rate = float(self.contamination)
-        threshold = thresholds.exceeded_by(rate, tested) if rule is None else rule.fit(tested)
+        threshold = thresholds.threshold_for(rate, tested) if rule is None else rule.fit(tested)
         if threshold not in Interval("[-inf, inf]"):
             kind = type(rule).__name__
             raise ValueError(f"{kind}.fit: expected a threshold, a number, got {threshold!r}.")
