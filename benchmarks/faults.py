@@ -24,10 +24,10 @@ COLUMNS = {
 }
 HEAD = f"""# Damaged files
 
-Sound files of each format with one to three changes, some cut, and what their readers made of them: a refusal that
-names the file, or data. One in {BY_COMMAND} of them went to the command, too. A fault would be any other exception,
-a crash, more than {SECONDS:g} s, more than {MEGABYTES} MB, code that is run, a model or a checkpoint with other
-arrays, and a command that ends in more than its one line (`python -m benchmarks.faults --kills 0`)."""
+Valid files of each format with one to three changes, some truncated, and the result of reading them: an error that
+names the file, or data. One in {BY_COMMAND} was also passed to the command. A fault would be any other exception,
+a crash, more than {SECONDS:g} s, more than {MEGABYTES} MB, executed code, a model or a checkpoint with other
+arrays, or a command that prints more than its one-line error (`python -m benchmarks.faults --kills 0`)."""
 
 
 def files_table(results: dict[str, dict[str, int]]) -> str:

@@ -288,9 +288,9 @@ def counted(told: Counter) -> list[str]:
 
 def failed_in_words(told: Counter) -> str:
     return (
-        f"System calls: {told['calls that failed']} times one of those that write a checkpoint failed once "
-        f"({', '.join(CODES)}): {told['told before the training']} of them at the first one, which is told before the "
-        f"training; no damaged file, and {told['equal bytes']} fits with equal bytes after going on."
+        f"System calls: in {told['calls that failed']} fits one call that writes a checkpoint failed once "
+        f"({', '.join(CODES)}): {told['told before the training']} of them at the first call, which is reported before "
+        f"training; no damaged file, and {told['equal bytes']} fits with equal bytes after resuming."
     )
 
 
@@ -307,11 +307,11 @@ def report(kills: int, signals: int, kinds: list[str], seed: int = 0) -> tuple[s
     text = "\n\n".join(
         [
             f"Fits of {len(kinds)} kinds ({', '.join(kinds)}), each with a checkpoint after every step, stopped at "
-            "random moments and gone on with until they ended; how many of them ended with the bytes that they end "
-            "with when nothing happens.",
+            "random moments and resumed until they ended; the table shows how many ended with the same bytes as an "
+            "undisturbed fit.",
             markdown(["stopped by", "fits", "equal bytes", "steps lost"], rows),
-            f"Power cuts: the {cuts['calls']} calls of a fit's checkpoints, cut off after each, in the "
-            f"{cuts['states']} states that a disk may then hold: {cuts['damaged']} damaged files under their names, "
+            f"Power cuts: after each of the {cuts['calls']} calls that write a fit's checkpoints, in all "
+            f"{cuts['states']} states that a disk may then have: {cuts['damaged']} damaged files under their names, "
             f"{cuts['none left']} states without a checkpoint once one was finished.",
             failed,
             f"{facts['cpu']}, {facts['logical_cpus']} CPUs, Python {facts['versions']['Python']}, NumPy "

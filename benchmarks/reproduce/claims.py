@@ -97,11 +97,9 @@ class Claims:
         """
         table = markdown([*self.columns, "holds"], [self.cells(i) for i in range(len(self.rows))])
         told, others = machine(), self.others()
-        how = f"Threads of NumPy's BLAS, and of its peers: {threads()}."
+        how = f"BLAS threads, also of the libraries compared: {threads()}."
         if others is not None and others >= DISTURBED:
-            how += (
-                f" Other processes kept {others:.1f} CPUs busy meanwhile: alone it takes less time."
-            )
+            how += f" Other processes kept {others:.1f} CPUs busy meanwhile, so the times are too long."
         text = "\n\n".join([table, *notes, f"{how} {where(told)}"])
         print(f"\n{text}")
         if args.quick:
