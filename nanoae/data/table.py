@@ -209,9 +209,11 @@ def check_index(source: str, name: str, values: np.ndarray, in_file: bool = True
 def read_table(path: str | Path, limit: int = UNPACK_LIMIT, **written: Any) -> Table:
     """Read a text table of numbers and texts, whatever its suffix; a .gz is unpacked. Cells may be empty.
 
-    The separator is the tab, semicolon, bar, comma or blank that splits the first lines into equally many cells; a
-    quoted cell may hold anything. The first row is taken as column names if it looks like names. Numbers may have
-    decimal points or commas, thousands separators, percent and currency signs. If any of this is ambiguous, ValueError
+    The separator is the tab, semicolon, bar, comma, caret, tilde or blank that splits the first lines into equally many
+    cells; a quoted cell may hold anything. Columns without a name and a cell, as of bars around the rows, are left out;
+    a table that is drawn (|---|) or written as LaTeX, HTML, ARFF or JSON is refused. The first row is taken as column
+    names if it looks like names. Numbers may have decimal points or commas, thousands separators, percent and currency
+    signs. If any of this is ambiguous, ValueError
     says which column or row it is in, and which argument decides it:
 
     separator, decimal, na, text, ignore, header, encoding    how the table is written (`TextFormat`)
