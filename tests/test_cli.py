@@ -24,6 +24,7 @@ from nanoae.engine import activations, layers, losses
 from nanoae.engine.conv import Convolution
 from nanoae.engine.image import ImageLayer
 from nanoae.engine.pool import Pooling, Summing
+from nanoae.report import figures
 from nanoae.training.fusion import InPlace, LinearActivation
 from nanoae.training.kfac import FactorTap
 from nanoae.training.loop import Trainer
@@ -41,6 +42,7 @@ def run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NANOAE_DATA", str(tmp_path / "no-data"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "no-cache"))
+    monkeypatch.setitem(figures.PAGE, "dpi", 40)  # coarse figures are sooner drawn
     np.savetxt("table.csv", TABLE, delimiter=",", header="a,b,c,d,e,f", comments="", fmt="%.9g")
 
     def command(*argv):

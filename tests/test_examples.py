@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from nanoae.report import figures as drawn_by
+
 # quick runs learn from few rows, and are told so
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 FOLDER = Path(__file__).parents[1] / "examples"
@@ -38,6 +40,7 @@ def run(tmp_path_factory):
             with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
                 patch.chdir(folder)
                 patch.setenv("NANOAE_BACKEND", "numpy")
+                patch.setitem(drawn_by.PAGE, "dpi", 40)  # coarse figures are sooner drawn
                 patch.setattr(sys, "argv", [f"{name}.py", "--quick", *figures])
                 runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
             done[name] = folder, printed.getvalue()
