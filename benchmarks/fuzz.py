@@ -31,9 +31,9 @@ with atheris.instrument_imports(include=["nanoae", "zipfile", "numpy.lib"]):
 """
 TITLE = """# Fuzzed files
 
-The readers under atheris 3 (libFuzzer), which begins with a sound file of each format, sees which branches of nanoae,
-zipfile and numpy.lib a file takes, and goes on with those that take new ones. Faults are those of `faults.md`.
-Archives have checksums, which a fuzzer does not guess: of theirs the JSON header alone is damaged."""
+The readers under atheris 3 (libFuzzer), which starts from a valid file of each format, records which branches of
+nanoae, zipfile and numpy.lib a file reaches, and mutates those that reach new ones. Faults are those of `faults.md`.
+Archives have checksums, which a fuzzer cannot guess, so only their JSON header is damaged."""
 HEAD = ["format", "branches at first", "in the end", "files", "refused, by name", "read", "faults"]
 TOLD = 100  # files between two writings of the counts: the fuzzer ends without a word
 

@@ -164,8 +164,8 @@ def main() -> None:
     rows = [[name, str(count), f"{worst[name]:.0e}"] for name, count in met.most_common()]
     text = "\n\n".join([
         f"# {met['all networks']} random networks as ONNX",
-        "The largest difference of onnxruntime's outputs from nanoae's, over the largest number of them or 1, by the "
-        "layers that a network has: `python -m benchmarks.interchange`.",
+        "The largest difference between onnxruntime's and nanoae's outputs, relative to the largest output or 1, by "
+        "the layers in the network: `python -m benchmarks.interchange`.",
         markdown(["layer", "networks", "largest difference"], rows),
         f"{info['cpu']}, {info['versions']}",
     ])  # fmt: skip

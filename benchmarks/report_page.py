@@ -77,8 +77,8 @@ def main() -> None:
     info = machine()
     text = "\n\n".join([
         "# The report on the 60,000 training images of MNIST",
-        f"Written once; opened {ROUNDS} times in headless Chromium, each in a page of its own: the shortest, "
-        "the median, the longest. The first image is that of the explorer, which the decoder in the page has drawn.",
+        f"Written once; opened {ROUNDS} times in headless Chromium, each time in a new page: minimum, "
+        "median, maximum. The first image is the explorer's, drawn by the decoder in the page.",
         markdown(["model", "written in", "CPU time of that", "size", "load event", "first image"], rows),
         f"{info['cpu']}, {info['versions']}. {os.cpu_count()} cores, on which "
         f"{os.getloadavg()[1]:.0f} processes wanted to run.",

@@ -96,9 +96,9 @@ def main() -> int:
     add("mean", [run for of_digit in runs.values() for run in of_digit])
     return claims.finish(
         args,
-        f"F1 on the test images, mean of {seeds} seeds. {rows:,} images to learn from, {SHARE:.0%} of them the digit; "
-        f"{sum(LABELS)} labels, of which a random choice meets {SHARE * sum(LABELS):g} anomalies on average. It holds "
-        "where chosen labels on codes do better than random ones on pixels.",
+        f"F1 on the test images, mean of {seeds} seeds. {rows:,} training images, {SHARE:.0%} of them the digit; "
+        f"{sum(LABELS)} labels, among which a random choice has {SHARE * sum(LABELS):g} anomalies on average. The "
+        "claim holds if chosen labels on codes are better than random ones on pixels.",
         runs=runs,
     )
 

@@ -59,7 +59,7 @@ def main() -> int:
             claims.add(*cells, holds=norm < free if weight else None)
             free = free or norm
     return claims.finish(
-        args, "Ten epochs each. It holds where the norm is below that of the row without a penalty."
+        args, "Ten epochs each. The claim holds if the norm is below that without a penalty."
     )
 
 

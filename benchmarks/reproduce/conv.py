@@ -101,7 +101,8 @@ def main(arguments: list[str] | None = None) -> int:
             )
     note = f"{epochs} epochs over {len(x_train):,} images, batch 100, Adam 1e-2, weight decay 1e-5; pixels in [-1, 1]."
     return claims.finish(
-        args, f"{note} The last row of a preset asks whether nanoae takes the same time or less."
+        args,
+        f"{note} The last row of each preset tests whether nanoae takes at most the same time.",
     )
 
 

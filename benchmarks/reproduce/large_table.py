@@ -35,7 +35,7 @@ def main() -> int:
             seconds = time.perf_counter() - began
             claims.add(name, seed, seconds, TARGETS[name], holds=seconds < TARGETS[name])
     return claims.finish(
-        args, f"{rows:,} rows of {COLUMNS} numbers in float64; seconds by the clock."
+        args, f"{rows:,} rows of {COLUMNS} numbers in float64; wall-clock seconds."
     )
 
 

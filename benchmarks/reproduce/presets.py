@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
                     beside,
                     holds=beside and value < beside,
                 )
-    return claims.finish(args, "Pixels in [0, 1]; the ELBO in nats an image.")
+    return claims.finish(args, "Pixels in [0, 1]; the ELBO in nats per image.")
 
 
 if __name__ == "__main__":

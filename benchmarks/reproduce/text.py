@@ -92,10 +92,10 @@ def main(argv: list[str] | None = None) -> int:
         )
     return claims.finish(
         args,
-        f"{len(lines) - held:,} lines learned, by {model}; KL, ELBO (nats a line) and what comes back "
-        f"(word after word, from the code's mean) are of {held:,} lines held out. By the grammar: lines that it could "
-        "have drawn. CPU seconds: what the training took of one core.",
-        "Some of the last seed's: " + " · ".join(said[:6]),
+        f"{len(lines) - held:,} training lines, for {model}; KL, ELBO (nats per line) and the reconstructions "
+        f"(token by token, from the mean of the code) are of {held:,} held-out lines. By the grammar: lines that it "
+        "could have generated. CPU seconds: the training time on one core.",
+        "Examples from the last seed: " + " · ".join(said[:6]),
         said=said,
     )
 

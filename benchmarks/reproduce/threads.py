@@ -324,8 +324,8 @@ def main() -> int:
         claims.add("none", kind, "-", 0, 0, None, None, holds=False)
     return claims.finish(
         args,
-        "A request is of 1 to 300 rows; what is asked takes turns: every method that reads, saving and pickling. "
-        "Threads take turns every 5 microseconds, a thousand times as often as they do of themselves.",
+        "Each request has 1 to 300 rows and cycles through every reading method, saving and pickling. "
+        "Threads switch every 5 microseconds, a thousand times as often as by default.",
     )
 
 

@@ -147,12 +147,12 @@ def main() -> int:
         claims.add(f"energy distance to N(0, I): {name}", seed, distance, None, claim, holds=near)
     return claims.finish(
         args,
-        "Nats per test image, each with one sample of z (the IWAE bounds with K). A unit is active where its mean "
-        "varies over the test images by more than 0.01 (Burda 2016). PyTorch: the same network and recipe.",
-        f"{DRAWN} digits, a tenth of each, are drawn from N(0, I), at temperature 1, by a conditional 784-512-256-5 "
-        "network, and read by a 784-256-128-10 classifier that saw only real ones.",
-        "The energy distance, 2 E|x - y| - E|x - x'| - E|y - y'| of 2,000 rows of each, is 0 where the two are from "
-        "one distribution; the last row is of two samples of N(0, I). The autoencoders are 784-256-2.",
+        "Nats per test image, each with one sample of z (the IWAE bounds with K). A unit is active if the variance of "
+        "its mean over the test images is above 0.01 (Burda 2016). PyTorch: the same network and recipe.",
+        f"{DRAWN} digits, a tenth of each, are sampled from N(0, I), at temperature 1, by a conditional 784-512-256-5 "
+        "network, and classified by a 784-256-128-10 network trained only on real ones.",
+        "The energy distance, 2 E|x - y| - E|x - x'| - E|y - y'| of 2,000 rows of each, is 0 if both have "
+        "the same distribution; the last row compares two samples of N(0, I). The autoencoders are 784-256-2.",
     )
 
 
