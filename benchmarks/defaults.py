@@ -1,15 +1,14 @@
 """Do defaults beat PCA? `python -m benchmarks.defaults [--conv] [--data-dir DIR] [--seeds 3] [--sets wine] [--save]`.
 
-`Autoencoder(k).fit(X)` with nothing else said, beside PCA with k components: the mean squared error of the fifth of the
-rows that neither has seen, for k = 2, D / 4 and D / 2 (of images 8, D / 8 at most 32, and 32). Columns of tables are
+`Autoencoder(k).fit(X)` with default settings against PCA with k components: the mean squared error on a held-out fifth
+of the rows, for k = 2, D / 4 and D / 2 (of images 8, D / 8 at most 32, and 32). Columns of tables are
 standardised by the rows learned from, for both. Tables: digits, 5,000 rows of MNIST, the .npz of a folder with an X,
 scikit-learn's wine, breast cancer and diabetes, and drawn ones: houses as those of California, waves, factors with
 noise, Friedman's. With --conv `ConvAutoencoder(k)` of images in [-1, 1], for k = 2, 8 and 32: digits, 2,500 of MNIST,
 drawn photographs of simple shapes, and smooth random fields, which are PCA's own model.
 
-Every result is kept in JSON as soon as it is measured. Seconds are of the CPU, all threads together, so that they say
-on a busy machine, too, what a fit costs: those of MNIST keep two cores busy. BLAS is to have one thread,
-OPENBLAS_NUM_THREADS=1.
+Every result is saved to JSON at once. Seconds are CPU seconds over all threads, which are meaningful on a busy machine,
+too; fits to MNIST keep two cores busy. Set BLAS to one thread, OPENBLAS_NUM_THREADS=1.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The detectors that `benchmarks.anomaly` compares: nanoae's, with other settings, scikit-learn's and PyOD's."""
+"""The detectors compared by `benchmarks.anomaly`: nanoae's, also with other settings, scikit-learn's and PyOD's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults: what nanoae makes of files that are damaged, and of fits that are stopped.
+"""Faults: how nanoae handles damaged files and interrupted fits.
 
 python -m benchmarks.faults --files 20000 --kills 0      writes benchmarks/results/faults.md
 python -m benchmarks.faults --files 0                    writes benchmarks/results/stops.md: some minutes

@@ -1,4 +1,4 @@
-"""Fits: a small one of every kind of model, for what is to hold for all of them."""
+"""Fits: a small fit of every kind of model, for checks that must hold for all of them."""
 
 from __future__ import annotations
 

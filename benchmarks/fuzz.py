@@ -1,4 +1,4 @@
-"""Fuzz: the readers under a fuzzer that sees which branches a file takes, and goes on with files that take new ones.
+"""Fuzz: the readers under a coverage-guided fuzzer.
 
 python -m benchmarks.fuzz --minutes 2      2 minutes for each format; needs atheris; writes benchmarks/results/fuzz.md
 

@@ -1,7 +1,8 @@
-"""`python -m benchmarks.gpu`: is the GPU's path right, and how fast is it? One command, under eight minutes.
+"""`python -m benchmarks.gpu`: check and time the GPU path in one command, in under eight minutes.
 
 First it checks: captured and uncaptured steps give the same losses to the bit, CuPy gives NumPy's, every contender the
-others'. Then it times steps, and writes benchmarks/results/gpu.md and .json. What fails is told, and the rest goes on.
+others'. Then it times steps, and writes benchmarks/results/gpu.md and .json. Failures are reported, and the other parts
+continue.
 `--device cpu` tries the command itself on a machine without a GPU.
 """
 

@@ -1,4 +1,4 @@
-"""Growth: how the cost grows with the batch, the width and the rows. One contender's line beside the other's."""
+"""Growth: how the cost grows with batch size, width and number of rows, for each contender."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Interchange: random networks of all layers, as ONNX by onnxruntime beside nanoae: python -m benchmarks.interchange
+"""Interchange: random networks of all layers, as ONNX in onnxruntime and in nanoae: python -m benchmarks.interchange
 
 Each network has up to eight layers that fit behind each other, on rows, images, words or a condition, in float32 or
 float64, with running statistics and weights of a trained one's size. Hypothesis draws them.

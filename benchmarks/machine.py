@@ -1,4 +1,4 @@
-"""The machine: what a result must say about where it was measured, and whether anybody else was using it."""
+"""The machine: facts that a result records about where it was measured, and about other load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory: the most that each command, and each call of Python, has resident for tables larger than the memory.
+"""Memory: peak resident memory of commands and Python calls on tables larger than memory.
 
 >>> python -m benchmarks.memory file 4096        # train, evaluate, encode, detect for a .npy file of so many MB
 >>> python -m benchmarks.memory hole 20480       # fit and score_samples of a sparse file of so many MB

@@ -1,4 +1,4 @@
-"""Mutations: real files with bytes flipped, cut, doubled and filled in, and what nanoae makes of them.
+"""Mutations: valid files with bytes flipped, removed, duplicated and inserted, and how nanoae handles them.
 
 Each is to end in one clear error that names the file, or in data. Faults are another exception, a crash, more than a
 second, more than 300 MB, anything that is run, and a command that ends in more than its one line. A model or checkpoint

@@ -1,4 +1,4 @@
-"""The package: how long `import nanoae` takes beyond NumPy, and how much is installed."""
+"""The package: import time beyond NumPy's, and installed size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Power cuts: what a disk may hold of a fit's checkpoints when the power fails between two calls that write them."""
+"""Power cuts: the states of a fit's checkpoints on disk if the power fails between two of the calls that write them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading: how much of a file that does not fit in memory each rank reads from the disk, for `scaling.py`."""
+"""Reading: how much of a file larger than memory each rank reads from disk, for `scaling.py`."""
 
 from __future__ import annotations
 

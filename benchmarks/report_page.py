@@ -1,4 +1,4 @@
-"""The report on 60,000 rows of 784: how long to write it, and to open it in Chromium up to the first image.
+"""The report on 60,000 rows of 784: the time to write it, and to open it in Chromium up to the first image.
 
 >>> python -m benchmarks.report_page
 """

@@ -1,4 +1,4 @@
-"""Specimens: a small sound file of every format that nanoae reads, and what reads it. For `benchmarks.mutations`."""
+"""Specimens: a small valid file of every format that nanoae reads, with its reader, for `benchmarks.mutations`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps: the time of a training step. First the losses are compared, then blocks of steps are timed, in turn."""
+"""Steps: the time of a training step. Losses are compared first; then contenders are timed in alternating blocks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Stops: fits that are killed, signalled, or whose files fail, and what is left of them. For `benchmarks.faults`.
+"""Stops: fits that are killed, signalled, or whose files fail, for `benchmarks.faults`.
 
-Each fit runs in a process of its own, writes a checkpoint after every step, and is gone on with until it ends. What it
-ends with, weights and losses, is compared bit for bit with what it ends with when nothing happens to it.
+Each fit runs in its own process, writes a checkpoint after every step, and is resumed until it ends. Its final weights
+and losses are compared bitwise with those of an undisturbed fit.
 """
 
 from __future__ import annotations

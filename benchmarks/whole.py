@@ -1,4 +1,4 @@
-"""Whole runs: from the start of the process to a test error on MNIST; imports, reading and evaluation included.
+"""Whole runs: time from process start to a given test error on MNIST, including imports, reading and evaluation.
 
 The model is the preset dense-64: 784-64-784, ReLU and sigmoid, MSE, Adam 1e-3, batch 32. Both libraries start from
 Glorot-uniform weights and zero biases, and measure the test error after each epoch until it is small enough.

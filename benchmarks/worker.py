@@ -1,4 +1,4 @@
-"""Worker: a contender in a process of its own. The main process and the worker talk JSON, a line each way."""
+"""Worker: a contender in its own process. Main process and worker exchange JSON, one line each way."""
 
 from __future__ import annotations
 

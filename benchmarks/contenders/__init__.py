@@ -1,4 +1,4 @@
-"""The contenders, by name. Each runs in a process of its own, and only that process imports its library."""
+"""The contenders, by name. Each runs in its own process, and only that process imports its library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contender: what one library does in each task."""
+"""Contender: the implementation of each task in one library."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The floor: the bare matrix products of a step, as nanoae does them: by the same library, on the same threads,
-recorded and repeated, into memory that is there already. By `np.matmul` small ones take longer than a whole step."""
+"""The floor: only the matrix products of a step, computed as nanoae does: with the same library and threads, recorded
+and replayed, into existing memory. With `np.matmul`, small products take longer than a whole step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contenders on a GPU. Data and order of the batches are in its memory; nobody rounds inputs to TF32.
+"""The contenders on a GPU. Data and batch order are in GPU memory; none of them rounds inputs to TF32.
 
 With NANOAE_BENCHMARK_DEVICE=cpu in the environment PyTorch and JAX run on the CPU: to try the benchmark itself.
 """

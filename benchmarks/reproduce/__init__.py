@@ -1,5 +1,5 @@
-"""The published numbers, measured again: a module a claim, `python -m benchmarks.reproduce.NAME`.
+"""Reproduction of published numbers: one module per claim, `python -m benchmarks.reproduce.NAME`.
 
 Each trains on the real data, prints the published number beside ours, and with --save writes benchmarks/results/NAME.md
-(and .json). --quick is a smoke test: everything runs, and the numbers mean nothing.
+(and .json). --quick is a smoke test; its numbers are meaningless.
 """

@@ -1,4 +1,4 @@
-"""The list: what measures each table again, and how long that took last time, where it was noted."""
+"""The list of commands that reproduce each table, with their last running time where known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims: a table with a row per published number, filled as the numbers are measured."""
+"""Claims: a table with one row per published number, filled in as the numbers are measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Denoising: how much of the noise an autoencoder removes that learned from noisy images, and one that did not.
+"""Denoising: how much noise an autoencoder removes if it was trained on noisy images, and if not.
 
 `deep-32` (784-128-32-128-784) is trained with Gaussian noise of standard deviation 0.5 on its input (Vincent 2008).
 Noise of the same kind is then added to the test images, and what comes back is compared with the clean ones. Also with

@@ -1,4 +1,4 @@
-"""Few labels: 60,000 images, 1,000 of them labelled. What do the other 59,000 buy?
+"""Few labels: 60,000 images, 1,000 of them labelled. How much do the other 59,000 help?
 
 A stacked denoising classifier is pretrained on all images and trained on the labelled ones; the same network, from
 random weights and with dropout like the other, has the labelled ones alone. (Erhan 2010 asks what pretraining does.)

@@ -1,4 +1,4 @@
-"""784-1000-500-250-30-250-500-1000-784, the best that can be had: a squared error below 3.00 an image.
+"""784-1000-500-250-30-250-500-1000-784, at its best: a squared error below 3.00 per image.
 
 Hinton & Salakhutdinov 2006 report 3.00 for this autoencoder on MNIST's test images, summed over the pixels and averaged
 over the images, and 13.87 for PCA-30; its layers were pretrained as Boltzmann machines. Here nothing is pretrained: the

@@ -1,4 +1,4 @@
-"""Sparse codes: a penalty or a bottleneck makes them sparse, and what that costs.
+"""Sparse codes by a penalty or a bottleneck, and their cost.
 
 L1          `deep-32`'s code with L1Sparsity: its mean activation over the test images falls, its loss hardly rises. The
             Keras tutorial reports 7.30 without a penalty and 3.33 with one, for a network of one layer each way.

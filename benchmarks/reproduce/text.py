@@ -1,4 +1,4 @@
-"""TextVAE on slogans: do 200 generated lines keep to their keyword, and are they new? How much does a code tell?
+"""TextVAE on slogans: do 200 generated lines contain their keyword, are they new, and how much does a code encode?
 
 A tenth of the lines that the grammar draws is held out. The 200 lines are said at the command line's temperature, by
 keywords in turn. Asked for: 90 % contain their keyword, 70 % are no lines of the training set, 80 % are distinct.

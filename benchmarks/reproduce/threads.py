@@ -1,7 +1,7 @@
-"""Threads: eight of them ask one fitted estimator 1,000 times each, about 1 to 300 rows, and get what one thread gets.
+"""Threads: eight threads send 1,000 requests each, of 1 to 300 rows, to one fitted estimator.
 
-What is claimed: to the bit, of every public estimator, detector and encoder, of whatever may be asked of it; and under
-dask's threaded scheduler. The suite has each thread ask a few times.
+Claim: the results are bitwise those of a single thread, for every public estimator, detector and encoder and all their
+methods; also under dask's threaded scheduler. The test suite does the same with a few requests.
 """
 
 from __future__ import annotations
