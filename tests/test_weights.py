@@ -381,8 +381,8 @@ def test_on_every_backend(ops):
             np.ones((24, 1)),
             r"expected sample_weight of shape \(24,\), a weight for each row, got \(24, 1\)",
         ),
-        (np.zeros(24), "expected sample_weight > 0 for at least 2 rows, got 0"),
-        (np.arange(24) == 5, "expected sample_weight > 0 for at least 2 rows, got 1"),
+        (np.zeros(24), "expected sample_weight above zero for at least 2 rows, got 0"),
+        (np.arange(24) == 5, "expected sample_weight above zero for at least 2 rows, got 1"),
         (
             np.where(np.arange(24) == 5, -1, 1),
             "expected sample_weight >= 0 and finite, got -1.0 in row 5",

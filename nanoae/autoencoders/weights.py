@@ -64,7 +64,7 @@ def weighted_rows(
     weights = weights[rows]
     if len(rows) < min(least, n):
         raise ValueError(
-            f"{who}: expected sample_weight > 0 for at least {least} rows, got {len(rows)}."
+            f"{who}: expected sample_weight above zero for at least {least} rows, got {len(rows)}."
         )
     if (weights == np.floor(weights)).all() and total <= most:
         return rows.repeat(weights.astype(int)), None
