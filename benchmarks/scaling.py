@@ -40,7 +40,6 @@ from benchmarks.cases import B, Case, H
 from benchmarks.reading import MEMORY, SHAPE, measure_reading
 from benchmarks.table import save
 from nanoae.autoencoders.underfit import part_of_another
-from nanoae.training.distributed import DistributedTrainer
 from nanoae.training.process_group import process_group
 
 CHUNKS = 4
@@ -212,6 +211,8 @@ def work(path: Path, rounds: int) -> None:
     else:
         found["sums"] = measure_sums()
         timeline = Timeline()
+        from nanoae.training.distributed import DistributedTrainer  # only where there are ranks
+
         with mock.patch.object(DistributedTrainer, "call_back", lambda *a: timeline(*a)):
             fitted(H, H.batch, 2)
         found["timelines"] = group.gather(drawn(timeline.one_step()))

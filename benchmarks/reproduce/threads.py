@@ -41,6 +41,7 @@ from nanoae import (
     LayerNorm,
     Linear,
     MaxPool2d,
+    MinMaxScaler,
     ReLU,
     Reshape,
     RobustScaler,
@@ -168,6 +169,7 @@ MODELS = {  # name -> a fitted estimator, and what it is asked about
     "robust scaler": (lambda: RobustScaler().fit(TABLE), TABLE),
     "gaussian scaler": (lambda: GaussianScaler().fit(TABLE), TABLE),
     "standard scaler": (lambda: StandardScaler().fit(TABLE), TABLE),
+    "minmax scaler": (lambda: MinMaxScaler().fit(TABLE), TABLE),
     "text": (lambda: TextVAE(4, 8, 4, max_words=200, **FEW).fit(LINES, KEYWORDS), LINES),
 }
 
