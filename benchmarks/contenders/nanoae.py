@@ -141,6 +141,6 @@ class Nanoae(Contender):
             epochs=1,
             backend="numpy",
             random_state=0,
-        ).fit(x[:2])
+        ).fit(x[:256])
         set_weights(model.network_, case)
         return [lambda i: model.reconstruct(x)]

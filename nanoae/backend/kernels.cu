@@ -59,7 +59,7 @@ KERNEL(axpby, real* y, double a, const real* x, double b, size_t n) {
 
 // ---------------------------------------------------------------------------------------------------- activations
 
-__device__ real sigmoid(real x) { return real(0.5) + real(0.5) * tanh(real(0.5) * x); }
+__device__ real sigmoid(real x) { return 1 / (1 + exp(-x)); }
 
 // The tanh in GELU's tanh form (Hendrycks & Gimpel 2016), and the derivative of its argument
 __device__ real gelu_tanh(real x) { return tanh(x * (real(0.7978845608028654) + real(0.035677408136300125) * x * x)); }
