@@ -292,6 +292,9 @@ def test_the_steps_are_those_of_the_tables_that_are_linked_to():
     for case, ratios in found.items():
         lowest = " | ".join(min(column) for column in zip(*ratios, strict=True))
         assert f"| {case} | {lowest} |" in plain(TEXT)
+    assert {path.name for path in RESULTS.glob("cpu-steps*.md")} == set(
+        re.findall(r"cpu-steps[^)]*[.]md", TEXT)
+    )
 
 
 @pytest.mark.parametrize(
