@@ -12,7 +12,7 @@ from nanoae.cli import main
 
 A = [f"{i % 7}.5" for i in range(24)]
 CODES = {
-    "ZIP codes": ["01234", "98765", "00501", "10115"],
+    "ZIP codes": ["98765", "01234", "00501", "10115"],
     "with gaps": ["01234", "", "00501", "NA"],
     "phone numbers": ["0301234567", "017612345678", "0611123"],
     "of all countries": ["+493012345678", "+15551234567"],
@@ -58,7 +58,9 @@ def test_codes_are_categories_with_a_word(kind, tmp_path):
     assert {*read_table(path).column(0)} - {None} == {*known}
     for given in (read_table(path), *frames(cells).values()):
         with pytest.warns(
-            UserWarning, match="is read as categories, since leading zeros or plus signs"
+            UserWarning,
+            match="is read as categories, since leading zeros or plus signs, as in "
+            f"'{re.escape(known[0])}', suggest codes",
         ) as told:
             encoder = TableEncoder().fit(given)
         assert encoder.categories_ == [known, None] and len(told) == 1
@@ -66,7 +68,7 @@ def test_codes_are_categories_with_a_word(kind, tmp_path):
         with pytest.raises(
             ValueError,
             match=re.escape(
-                f"'zip', got codes with leading zeros or plus signs, such as '{cells[0]}'"
+                f"'zip', got codes with leading zeros or plus signs, such as '{known[0]}'"
             ),
         ):
             ask(path)

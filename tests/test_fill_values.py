@@ -97,6 +97,17 @@ def test_new_rows_without_one_are_not_told(n):
         model.transform(rows[:n])
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "new",
+    [[-9], [-9, 3, 12], [-9, -7, -8, -9, -3], RNG.integers(-9, 8, 400), [-99, -80, -60, -3, 12]],
+)
+def test_a_frost_after_an_autumn_without_is_not_told(new):
+    """Nor are other values that new rows come close to, however fit has seen none like them."""
+    model = nanoae.PCA(1).fit(np.c_[RNG.integers(0, 20, 400), DEGREES])
+    model.transform(np.c_[new, DEGREES[: len(new)]])
+
+
 def test_a_fill_value_in_new_rows_that_fit_has_not_seen_is_told(tmp_path, capsys):
     model = nanoae.PCA(1).fit(with_values(DEGREES, 20))
     with pytest.warns(UserWarning, match=TOLD.format("0", "-9999")):

@@ -12,10 +12,8 @@ import numpy as np
 MOST_ROWS = 10_000  # rows that are checked
 # Common fill values, written with %.6g: nines, powers of ten, netCDF's defaults, and the limits of number types
 USUAL = re.compile(r"9+|1e\+\d\d|9\.96921e\+36|3\.40282e\+38|2\.14748e\+09|3276[78]")
-LEAST, LEAST_NEGATIVE = (
-    99,
-    9,
-)  # the smallest positive one, and the smallest magnitude of a negative one
+LEAST = 99  # the smallest positive one
+LEAST_NEGATIVE = 9  # the smallest magnitude of a negative one
 APART = 3  # ranges of the other values, the least distance from them: 99 among ages up to 60 is no fill value
 FAR, SHARE = 10, 0.01  # the same for an uncommon fill value, and the least share of the rows
 DIFFERENT = 5  # least number of distinct other values: fewer are categories
@@ -26,7 +24,7 @@ def warn_about_fill_values(
 ) -> None:
     """Warn about each column of X (N, D) that holds a fill value.
 
-    This is a value far outside `seen` (2, D), the column ranges in fit, or one that is repeated far from all others.
+    This is a value that is repeated far from all others, or a single one if `seen` (2, D) has the column ranges in fit.
     """
     rows = np.asarray(X[:: len(X) // MOST_ROWS + 1])
     if not rows.size:
@@ -40,9 +38,9 @@ def warn_about_fill_values(
             value = float(ends[i])
             filled = column == value
             others = column[~filled & ~np.isnan(column)]
-            if seen is not None and lies_beyond(value, *seen[:, i]):
-                others = seen[:, i]
-            elif not is_fill_value(value, filled, others):
+            if seen is not None:
+                others = np.append(seen[:, i], others)
+            if not is_fill_value(value, filled, others, single=seen is not None):
                 continue
             name = i if names is None else names[i]
             warnings.warn(
@@ -53,24 +51,21 @@ def warn_about_fill_values(
             )
 
 
-def is_fill_value(value: float, filled: np.ndarray, others: np.ndarray) -> bool:
+def is_fill_value(value: float, filled: np.ndarray, others: np.ndarray, single: bool) -> bool:
     """Return True if a value, found in the rows `filled`, is a fill value among the others of its column."""
-    if filled.sum() < 2 or not len(others):
+    if not len(others):
         return False
     low = float(others.min())
     high = float(others.max())
-    if USUAL.fullmatch(f"{abs(value):.6g}"):
-        prices = np.mean(others % 10 == 9) > 0.5  # such as 499: most end in 9
-        alone = lies_beyond(value, low, high) and (value < 0 or not prices)
-    else:
-        distance = max(low - value, value - high)
-        alone = distance > FAR * (high - low) and filled.mean() >= SHARE
-    return alone and len(np.unique(others)) >= DIFFERENT
-
-
-def lies_beyond(value: float, low: float, high: float) -> bool:
-    """Return True if a value is a common fill value far outside the range from low to high."""
-    wide = high - low or abs(low)
+    wide = high - low
     distance = max(low - value, value - high)
     usual = USUAL.fullmatch(f"{abs(value):.6g}")
-    return usual is not None and (value < 0 <= low or distance > APART * wide)
+    beyond = usual and (value < 0 <= low or distance > APART * (wide or abs(low)))
+    if single and beyond and (abs(value) >= LEAST or distance > wide):  # -9 may be a frost
+        return True
+    if usual:
+        prices = np.mean(others % 10 == 9) > 0.5  # such as 499: most end in 9
+        beyond = beyond and (value < 0 or not prices)
+    else:
+        beyond = distance > FAR * wide and filled.mean() >= SHARE
+    return bool(beyond) and filled.sum() > 1 and len(np.unique(others)) >= DIFFERENT

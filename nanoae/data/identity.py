@@ -59,7 +59,8 @@ def _texts(column: np.ndarray, others: float) -> tuple[str, str] | None:
         fate += ", so the rare ones are learned as one category"
     part = ""
     if dates:
-        part = f"; or convert it to numbers, such as {PARTS['objects']['instant']}"
+        kind = "instant" if any(":" in cell for cell in counts) else "day"
+        part = f"; or convert it to numbers, such as {PARTS['objects'][kind]}"
     return f"{found}: {fate}", part
 
 

@@ -258,14 +258,14 @@ class TextColumn:
 
     @cached_property
     def codes(self) -> list[str]:
-        """The distinct cells if all are codes in a column not declared to be text, else none."""
+        """The distinct cells, sorted, if all are codes in a column not declared to be text, else none."""
         if self.declared:
             return []
         first = next((cell for cell in self.cells if cell and not self.missing(cell)), "")
         if not first.removeprefix("+").isdecimal():  # fast path for most columns
             return []
         cells = [cell for cell in self.counts if cell and not self.missing(cell)]
-        return cells if are_codes(cells) else []
+        return sorted(cells) if are_codes(cells) else []
 
     def missing(self, cell: str | None, declared: bool = False) -> bool:
         """Return True if a cell marks a missing value; in a `declared` text column only if it is empty or in `na`."""
