@@ -125,9 +125,17 @@ def test_a_summary_before_fit_tells_what_is_known():
     known = dict(re.split(" +", line, maxsplit=1) for line in ae.summary().splitlines())
     assert known["hidden"] == "(6, 4)" and known["code_size"] == "3"
     assert known["layers"] == "not built yet: call build(shape) or fit"
-    assert known["training"] == 'batch_size is "auto": it follows from the number of rows'
+    assert known["training"] == 'batch_size: "auto", chosen from the number of rows'
     assert not hasattr(ae, "network_")
     assert "Linear(9, 6)" in ae.build(9).summary()
+
+
+def test_a_summary_names_the_scaling_once_it_is_chosen(tmp_path):
+    ae = small(epochs=1, scaling="auto").build(9)
+    assert ae.summary().endswith("scaling   auto")  # the rows decide
+    assert ae.fit(X * 10.0 ** np.arange(9)).summary().endswith("scaling   standard")
+    ae.save(tmp_path / "model.npz")
+    assert nanoae.load(tmp_path / "model.npz").summary().endswith("scaling   standard")
 
 
 def test_repr_shows_what_was_changed():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import nanoae
+from nanoae.anomaly.explanation import Explanation
 from nanoae.anomaly.neighbours import distances_in_cells, distances_to_nearest, into_cells
 from nanoae.anomaly.scores import ColumnTails, NearestCodes, NearestJointCodes
 from nanoae.data import scaling
@@ -152,3 +153,14 @@ def test_cells_find_nearly_all_nearest():
     exact, found = distances_to_nearest(new, references, 4), distances_in_cells(new, *placed, 4)
     assert (found >= exact - 1e-9).all() and (found < exact * 1.001 + 1e-9).mean() > 0.95
     np.testing.assert_allclose(distances_in_cells(new[7:8], *placed, 4), found[7:8], rtol=1e-9)
+
+
+def test_a_reason_names_a_category_once_where_it_was_expected():
+    why = Explanation(
+        ["day", "meal"],
+        np.array([["Sat", "lunch"]], dtype=object),
+        np.array([["Sat", "dinner"]], dtype=object),
+        np.zeros((1, 2)),
+        np.array([[3.0, 1.0]]),
+    )
+    assert why.reasons(0) == ["day (75%: Sat)", "meal (25%: lunch, expected dinner)"]

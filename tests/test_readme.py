@@ -1,6 +1,7 @@
 """Does what the README prints run, as printed, and does each of its numbers stand in the table that it links to?"""
 
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.table import RESULTS, quote
 from nanoae.autoencoders import conv as conv_layers
+from nanoae.cli import command_line
 from nanoae.rows import LARGE
+from nanoae.survey import SAMPLED
 
 README = Path(__file__).parent.parent / "README.md"
 TEXT = README.read_text(encoding="utf-8")
@@ -26,11 +29,43 @@ def test_the_python_in_the_readme_runs(tmp_path, monkeypatch, capsys):
         exec(compile(block, str(README), "exec"), names)
     printed = capsys.readouterr().out
     assert "<- code" in printed and "verdict" in printed and "FAIL" not in printed
+    sizes = {name: names[name].shape for name in ("x_train", "x_test", "codes", "again", "sevens")}
+    for said in (
+        "float32 in [0, 1], {x_train} and {x_test}",
+        "the latent codes {codes}, the reconstructions {again}",
+        "temperature=0.8) # {sevens}",
+    ):
+        assert said.format(**sizes) in plain(TEXT)
     table = re.search(r"```\n(layer .*?)```", TEXT, re.DOTALL)[1]
     # Not the numbers: which of a row's three directions is shown, the worst, is a matter of rounding.
     assert [line.split()[:2] for line in table.splitlines()] == [
         line.split()[:2] for line in printed.splitlines()[-len(table.splitlines()) :]
     ]
+
+
+COMMANDS = [
+    shlex.split(re.split(" >>|  +#", line)[0])[1:]
+    for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+    for line in block.splitlines()
+    if line.startswith("nanoae ") and "--help" not in line
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_is_one_that_nanoae_takes(words):
+    assert command_line().parse_args(words).run
+
+
+def test_every_option_in_the_text_is_one_of_a_command():
+    options = re.findall(r"(?<![^\s`])--[a-z][a-z-]+", " ".join(re.findall("`[^`]+`", TEXT)))
+    known = set()
+    parsers = [command_line()]
+    for parser in parsers:
+        known |= set(parser._option_string_actions)
+        for action in parser._actions:
+            if isinstance(action.choices, dict):  # its commands
+                parsers += action.choices.values()
+    assert len(options) > 15 and not set(options) - known
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)#:]+)\)", TEXT))
@@ -131,6 +166,17 @@ def of_defaults(table: str = "defaults") -> tuple[str, ...]:
     return re.search(r"Of (\d+) fits (\d+) .* and (\d+) ", read(table)).groups()  # type: ignore[union-attr]
 
 
+def word(number: int) -> str:
+    return {3: "three", 8: "eight", 12: "twelve", 14: "fourteen"}[number]
+
+
+def counts(name: str) -> tuple[int, int]:
+    """How many tables and how many detectors results/NAME.md has."""
+    found = rows(name, "AUROC, %")
+    tables = [row for row in found if not row["AUROC, %"].startswith("mean")]
+    return len(tables), len(found[0]) - 1
+
+
 TRAINED = "corruption in training"
 HELD, TEST = {"measured on": "held out"}, {"measured on": "test"}
 Numbers = Callable[[], tuple]
@@ -154,8 +200,9 @@ CLAIMS: dict[
         ),
         rounded(cell("denoising", "cleaned, MSE", **{TRAINED: "none, for noise not cut"}), ".3f"),
     ),
-    "The preset `vae-20` reaches a negative ELBO of {} to {} nats per image on MNIST, over three seeds": lambda: (
-        least_and_most("variational", "value", ".1f", what="-ELBO, nats")
+    "The preset `vae-20` reaches a negative ELBO of {} to {} nats per image on MNIST, over {} seeds": lambda: (
+        *least_and_most("variational", "value", ".1f", what="-ELBO, nats"),
+        word(len(column("variational", "value", what="-ELBO, nats"))),
     ),
     "A classifier recognises {} % of the digits that a conditional model with a code of 5 samples as the digit asked "
     "for, and {} % of real ones": lambda: (
@@ -170,6 +217,11 @@ CLAIMS: dict[
         *least_and_most("text", "by the grammar", ".1f"),
         *least_and_most("text", "tokens back", ".1f"),
         *least_and_most("text", "lines back", ".1f"),
+    ),
+    "the normal rows of {} public tables": lambda: (word(counts("anomaly")[0]),),
+    "against {} other detectors": lambda: (word(counts("anomaly")[1] - 1),),
+    "[{} threads](benchmarks/results/threads.md)": lambda: (
+        word(max(int(by.split()[0]) for by in column("threads", "by") if by != "dask")),
     ),
     "its mean AUROC is {} %, that of k nearest neighbours {} %; without Wilt, one of the twelve, {} and {} %": lambda: (
         auroc("anomaly", "nanoae"),
@@ -301,7 +353,9 @@ def test_the_steps_are_those_of_the_tables_that_are_linked_to():
     ("said", "numbers"),
     [
         ("images of {} to {} pixels", conv_layers.SIDES),
+        ("{} to {} pixels wide", conv_layers.SIDES),
         ("A memory-mapped array of {} MB or more", (LARGE >> 20,)),
+        ("a random sample of up to {:,} rows", (SAMPLED,)),
     ],
 )
 def test_a_number_is_that_of_the_code(said, numbers):

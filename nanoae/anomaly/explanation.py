@@ -40,7 +40,8 @@ class Explanation(NamedTuple):
             if parts[j] < 0.05:
                 continue
             if isinstance(observed, str):
-                texts.append(f"{self.names[j]} ({parts[j]:.0%}: {observed}, expected {expected})")
+                other = "" if expected == observed else f", expected {expected}"
+                texts.append(f"{self.names[j]} ({parts[j]:.0%}: {observed}{other})")
             else:
                 side = "low" if shares[j] < 0 else "high"
                 texts.append(

@@ -184,14 +184,11 @@ def heavy_tailed(X: np.ndarray) -> bool:
     return bool(squares[-tail:].sum() > TAIL_SHARE * squares.sum())
 
 
-def settings_text(params: dict[str, Any], left_open: dict[str, Any], scaling: str) -> str:
+def settings_text(params: dict[str, Any], left_open: dict[str, Any]) -> str:
     """Describe the training settings as text; `left_open` holds the settings that the user left at "auto"."""
     unknown = [name for name in ("epochs", "batch_size") if params[name] == AUTO]
     if unknown:
-        verbs = "is", "it follows"
-        if len(unknown) > 1:
-            verbs = "are", "they follow"
-        training = f'{" and ".join(unknown)} {verbs[0]} "auto": {verbs[1]} from the number of rows'
+        training = f'{" and ".join(unknown)}: "auto", chosen from the number of rows'
     else:
         training = counted(params["epochs"], "epoch")
         training += f" at most of batches of {counted(params['batch_size'], 'row')}"
@@ -204,4 +201,4 @@ def settings_text(params: dict[str, Any], left_open: dict[str, Any], scaling: st
         name for name in ("epochs", "batch_size", "activation", "scaling") if name in left_open
     ]
     auto = f' ("auto": {", ".join(names)})' if names else ""
-    return f"training  {training}{auto}\nscaling   {scaling}"
+    return f"training  {training}{auto}\nscaling   {params.get('scaling', 'none')}"

@@ -40,21 +40,21 @@ class Shown(Trained):
     def summary(self) -> str:
         """Return a table of layers, output shapes and parameter counts, with the total and the values of "auto"
         settings. Before `build` or `fit`, only the sizes that are set, since the layers also depend on the data."""
+        params = self.as_built.get_params(deep=False)
+        if self.scaler_:
+            params["scaling"] = self.scaling_
+        settings = settings_text(params, vars(self).get("_left_open", {}))
         if not hasattr(self, "network_"):
-            params = self.get_params(deep=False)
             sizes = (name for name in SIZES if params.get(name) is not None)
             known = "".join(f"{name:<10}{params[name]}\n" for name in sizes)
-            scaling = params.get("scaling", "none")
-            return f"layers    not built yet: call build(shape) or fit\n{known}{settings_text(params, {}, scaling)}"
+            return f"layers    not built yet: call build(shape) or fit\n{known}{settings}"
         lines = [("layer", "output", "parameters")]
         for i, layer in enumerate(self.network_.layers):
             count = sum(array.size for array in layer.params.values())
             mark = "  <- code" if i == self._n_encoder - 1 else ""
             lines.append((repr(layer), batch_of(layer.out_shape), f"{count:,}{mark}"))
         lines.append(("total", "", f"{self.network_.theta.size:,}"))
-        table = "\n".join(columns(lines))
-        params = self.as_built.get_params(deep=False)
-        return f"{table}\n{settings_text(params, self._left_open, self.scaling_)}"
+        return "\n".join([*columns(lines), settings])
 
     @property
     def best_epoch_(self) -> int | None:

@@ -48,7 +48,7 @@ class Trained(Scaled):
         AUTO,
         Auto(Whole()),
         "passes over the training rows; auto: chosen from their number, with a tenth of them held out for early "
-        "stopping and a learning rate that falls to 0 (`plan.py`)",
+        "stopping and a learning rate that falls to 0",
     )
     initializer: str = parameter("glorot_uniform", Name(init.INITIALIZERS), "initial weights")
     bias_initializer: str = parameter(

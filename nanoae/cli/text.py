@@ -51,7 +51,7 @@ def add_to(commands) -> None:
         train,
         "train on the lines of a file",
         epilog=EXAMPLES,
-        description="Trains on nine tenths of the lines, tests the model on the others, and writes runs/text-1/: "
+        description="Trains on nine tenths of the lines, tests the model on the others, and writes runs/text-1/:\n"
         "model.npz, metrics.csv (one row per epoch), config.json (settings and results).",
     )
     declare(
