@@ -6,9 +6,9 @@ from nanoae.backend.array_ops import Array
 from nanoae.backend.normalisation import NormalisationOps
 
 
-def blocks_of_rows(n: int, width: int, elements: int = 1 << 18) -> list[slice]:
+def blocks_of_rows(n: int, width: int) -> list[slice]:
     """Split 0 .. n-1 into slices whose rows of `width` numbers fit in the cache."""
-    rows = max(elements // width, 1)
+    rows = max((1 << 18) // width, 1)
     return [slice(start, start + rows) for start in range(0, n, rows)]
 
 

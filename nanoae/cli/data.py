@@ -28,7 +28,7 @@ HEADERS = {"auto": None, "yes": True, "no": False}
 Table = tuple[np.ndarray, dict[str, Any]]
 
 
-def add_options(parser: ArgumentParser, required: bool = False, default: str | None = None) -> None:
+def add_options(parser: ArgumentParser, required: bool = False) -> None:
     group = parser.add_argument_group("data")
     declare(
         group,
@@ -37,7 +37,6 @@ def add_options(parser: ArgumentParser, required: bool = False, default: str | N
                            or a folder of images, of one subfolder per class, or of Parquet files
     """,
         required=required,
-        default=default,
         metavar="NAME|PATH",
     )
     declare(

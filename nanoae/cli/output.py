@@ -78,10 +78,10 @@ def first_free(path: Path) -> Path:
     raise AssertionError
 
 
-def write_csv(path: Path, rows: Iterable[Iterable[Any]], end: str = "\r\n") -> None:
+def write_csv(path: Path, rows: Iterable[Iterable[Any]]) -> None:
     """Write a table, quoted as in RFC 4180, in which no cell is a formula."""
     with text_file(path) as file:
-        writer = csv.writer(file, lineterminator="\n" if path == STDOUT else end)
+        writer = csv.writer(file, lineterminator="\n" if path == STDOUT else "\r\n")
         writer.writerows(map(safe, row) for row in rows)
 
 
