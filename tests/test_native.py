@@ -198,7 +198,9 @@ def test_columns_on_one_scale_and_beyond_their_limits(fast, dtype, shape):
         for i, beyond in itertools.product(range(4), (-2, 0, 2)):
             limits = around.copy()
             limits[i, ::3] += beyond
-            counts = [ops.strays(x, limits, out=np.empty(1, dtype))[0] for ops in (fast, Ops())]
+            counts = [
+                ops.columns_outside(x, limits, out=np.empty(1, dtype))[0] for ops in (fast, Ops())
+            ]
             assert counts[0] == counts[1]
 
 

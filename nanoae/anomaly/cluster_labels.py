@@ -10,7 +10,7 @@ import numpy as np
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.corruption import GaussianNoise
 from nanoae.autoencoders.estimator import Estimator, seed_of
-from nanoae.autoencoders.kinds import Kind, Seed, Whole
+from nanoae.autoencoders.kinds import Integer, Kind, Seed
 from nanoae.autoencoders.model_file import pack, save_model, unpack
 from nanoae.autoencoders.parameters import estimator, parameter, transactional
 from nanoae.autoencoders.resumable import resumable
@@ -66,10 +66,10 @@ class ClusterLabelDetector(Estimator):
     _: KW_ONLY
     n_clusters: int = parameter(
         500,
-        Whole(),
+        Integer(),
         "number of clusters of codes, at most one per row. Small clusters hold one kind of row each",
     )
-    n_neighbors: int = parameter(10, Whole(), "neighbours of a cluster in the graph")
+    n_neighbors: int = parameter(10, Integer(), "neighbours of a cluster in the graph")
     random_state: Any = parameter(None, Seed(), "random seed")
 
     @resumable

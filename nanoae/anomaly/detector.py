@@ -19,7 +19,7 @@ from nanoae.anomaly.surprise import Surprise as Surprise  # for imports from its
 from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Quantile, Tail, Threshold
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.estimator import Estimator
-from nanoae.autoencoders.kinds import Configured, Name, Number, OneOrMore, Seed, Whole
+from nanoae.autoencoders.kinds import Configured, Integer, Name, Number, OneOrMore, Seed
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.parameters import estimator, parameter, transactional
 from nanoae.autoencoders.resumable import resumable
@@ -88,7 +88,7 @@ class AnomalyDetector(Estimator):
         "scaling of the columns for the network; with a list, one autoencoder for each",
     )
     members: int = parameter(
-        1, Whole(), "number of autoencoders of each kind, with different seeds"
+        1, Integer(), "number of autoencoders of each kind, with different seeds"
     )
     missing: str = parameter(
         "error",

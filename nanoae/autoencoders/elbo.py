@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.autoencoders.bottleneck import Gaussian
-from nanoae.autoencoders.kinds import Number, Whole
+from nanoae.autoencoders.kinds import Integer, Number
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.parameters import estimator, parameter
 from nanoae.backend import Array
@@ -90,7 +90,7 @@ class Variational(NetworkEstimator):
         """
         if importance_samples is None:
             return self._elbo(inputs, targets)[0]
-        Whole().check(type(self).__name__, "importance_samples", importance_samples)
+        Integer().check(type(self).__name__, "importance_samples", importance_samples)
         ops = self.network_.ops
         bounds = []
         for log_p, _, ratio in self._terms(inputs, targets, int(importance_samples)):

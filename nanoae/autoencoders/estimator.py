@@ -19,7 +19,7 @@ from nanoae.autoencoders.saved import Fact, Packed
 from nanoae.autoencoders.weights import weighted_rows
 from nanoae.backend import Shape
 from nanoae.data.cell import objects
-from nanoae.data.far_rows import Ends
+from nanoae.data.far_rows import ColumnRanges
 from nanoae.data.fill_value import warn_about_fill_values
 from nanoae.data.frame import FrameOutput
 from nanoae.data.matrix import (
@@ -53,8 +53,8 @@ class Estimator(FrameOutput, Parametrised):
     change the fitted state raise RuntimeError while another thread uses the estimator, and all methods raise it while
     another thread changes it (`guard.py`).
 
-    Rows must have the columns seen by `fit`, by name, in the same units and on the same scale (`check_scale`, `Ends`).
-    Fill values such as -9999 cause a warning.
+    Rows must have the columns seen by `fit`, by name, in the same units and on the same scale (`check_scale`,
+    `ColumnRanges`). Fill values such as -9999 cause a warning.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -64,10 +64,10 @@ class Estimator(FrameOutput, Parametrised):
     n_features_in_: int  # the number of values in an example
     input_shape_: Shape  # the shape of an example: (D,), or (C, H, W) for images
     open_checkpoints: Checkpoints | None = None  # the checkpoints of the running `fit`
-    # Each column's unit ("%", "€", ""), the columns' `scale_of`, and their `Ends`
+    # Each column's unit ("%", "€", ""), the columns' `scale_of`, and their `ColumnRanges`
     _units_in: Sequence[str | None] = ()
     _scale_in: Sequence[Any] | None = None
-    _ends_in: Ends = Ends()
+    _ranges_in: ColumnRanges = ColumnRanges()
 
     _kind: ClassVar[str | None] = "transformer"  # or "classifier", "regressor", "outlier_detector"
     _learned: tuple[str, ...] = ("input_shape_",)  # attributes that a fitted estimator has
@@ -211,8 +211,8 @@ class Estimator(FrameOutput, Parametrised):
             self.record_schema(given.shape[1:], names, units)
             counted = given[weighted_rows(sample_weight, len(given), name, least=2)[0]]
             self._scale_in = scale_of(counted, names is not None)
-            self._ends_in = Ends() if PART.get() else Ends.of(counted)
-            if self._ends_in.ends.size and given.dtype != np.uint8:
+            self._ranges_in = ColumnRanges() if PART.get() else ColumnRanges.of(counted)
+            if self._ranges_in.ends.size and given.dtype != np.uint8:
                 warn_about_fill_values(name, counted, names)
             return found
         if self._scale_in is not None:
@@ -220,7 +220,7 @@ class Estimator(FrameOutput, Parametrised):
         for column, learned, got in zip(names or (), self._units_in, units, strict=False):
             check_unit(name, str(column), learned, got)
         known = getattr(self, "feature_names_in_", names)
-        self._ends_in.check(name, given, known, least, most)
+        self._ranges_in.check(name, given, known, least, most)
         return found
 
     def _check_shape(self, shape: Shape, reset: bool) -> None:
@@ -261,7 +261,8 @@ class Estimator(FrameOutput, Parametrised):
         """Store the shape of an example and, if given, the columns' units and names: as `feature_names_in_` if they are
         strings, as in scikit-learn."""
         self._units_in = list(units)
-        self._ends_in = self._ends_in if self._ends_in.ends.shape[1:] == shape else Ends()
+        if self._ranges_in.ends.shape[1:] != shape:
+            self._ranges_in = ColumnRanges()
         self.input_shape_ = shape
         self.n_features_in_ = math.prod(shape)
         for attribute in ("feature_names_in_", "_labels_in"):

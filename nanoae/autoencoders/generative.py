@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.autoencoders.kinds import Number, Whole
+from nanoae.autoencoders.kinds import Integer, Number
 from nanoae.autoencoders.mixture import Mixture
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.saved import Packed
@@ -57,7 +57,7 @@ class Generative(NetworkEstimator):
         temperature   >= 0, multiplies the standard deviation of the codes: below 1 for more typical examples
         """
         name = type(self).__name__
-        Whole().check(name, "n", n)
+        Integer().check(name, "n", n)
         Number().check(name, "temperature", temperature)
         codes = self._prior().sample(n, random_state, temperature)
         return self.inverse_transform(codes, **condition)
@@ -66,7 +66,7 @@ class Generative(NetworkEstimator):
         """Decode `steps` points on the line between the codes of a and b, both (D,): (steps, D), from the
         reconstruction of a to that of b. For rows a, b (N, D): (N, steps, D), with one condition= per row."""
         name = type(self).__name__
-        Whole().check(name, "steps", steps)
+        Integer().check(name, "steps", steps)
         a = as_numbers(a, name)
         b = as_numbers(b, name)
         single = a.shape == self.input_shape_
@@ -97,8 +97,8 @@ class Generative(NetworkEstimator):
         """Decode examples (steps, D) in which one code dimension goes from -span to span standard deviations of the
         prior around its mean. The other dimensions keep the code of x (D,), or the prior's mean."""
         name = type(self).__name__
-        Whole().check(name, "steps", steps)
-        Whole(0).check(name, "dimension", dimension)
+        Integer().check(name, "steps", steps)
+        Integer(0).check(name, "dimension", dimension)
         mean, std = self._prior().moments()
         if dimension >= len(mean):
             raise ValueError(
@@ -119,7 +119,7 @@ class Generative(NetworkEstimator):
         from statistics import NormalDist  # a tenth of the time of `import nanoae`
 
         name = type(self).__name__
-        Whole().check(name, "n", n)
+        Integer().check(name, "n", n)
         mean, std = self._prior().moments()
         if len(mean) != 2:
             raise ValueError(f"{name}: expected codes of 2 numbers for a plane, got {len(mean)}.")

@@ -52,7 +52,7 @@ def made(factory: Any) -> Any:
         return factory
 
 
-class Whole(Kind):
+class Integer(Kind):
     """A whole number >= least."""
 
     read = int
@@ -165,7 +165,7 @@ class Widths(Kind):
         if len(value) < self.least:
             raise ValueError(f"{who}: expected {name}, a width for each layer, got none.")
         for i, width in enumerate(value):
-            Whole().check(who, f"{name}[{i}]", width)
+            Integer().check(who, f"{name}[{i}]", width)
 
 
 class Shares(Kind):

@@ -11,7 +11,7 @@ import numpy as np
 
 from nanoae.autoencoders.bottleneck import BOTTLENECKS
 from nanoae.autoencoders.corruption import CORRUPTIONS
-from nanoae.autoencoders.kinds import Auto, Configured, Flag, Maybe, Name, Whole, Widths
+from nanoae.autoencoders.kinds import Auto, Configured, Flag, Integer, Maybe, Name, Widths
 from nanoae.autoencoders.missing import FillMissing
 from nanoae.autoencoders.own_layers import LAYERS, copies
 from nanoae.autoencoders.parameters import estimator, parameter
@@ -45,7 +45,9 @@ ACTIVATION = Name(ACTIVATIONS, Layer, "a layer: nanoae.ReLU()")
 class Mirrored(Tabular):
     """An encoder, a decoder and a loss, built from widths or from the user's own layers."""
 
-    code_size: int = parameter(32, Whole(), "K, the length of a code; may exceed the input's width")
+    code_size: int = parameter(
+        32, Integer(), "K, the length of a code; may exceed the input's width"
+    )
     hidden: Any = parameter(
         (128,),
         Widths(),

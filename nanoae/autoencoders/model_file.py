@@ -24,7 +24,7 @@ from nanoae.backend.allowance import ALLOWANCE
 from nanoae.configurable import to_config
 from nanoae.data.archive import Archive, open_archive
 from nanoae.data.dataset import BadFile
-from nanoae.data.far_rows import Ends
+from nanoae.data.far_rows import ColumnRanges
 from nanoae.data.field import fits, parse, promised
 from nanoae.whole_file import whole_file
 
@@ -102,7 +102,7 @@ def pack(model: Estimator) -> Packed:
         "feature_names": None if names is None else list(names),
         "units": list(model._units_in),
         "scale_in": model._scale_in,
-        "ends_in": model._ends_in.ends.tolist(),
+        "ends_in": model._ranges_in.ends.tolist(),
         **facts,
     }
     return header, arrays
@@ -234,5 +234,5 @@ def unpack(header: dict[str, Any], arrays: Saved, backend: str | None = None) ->
         raise ValueError(f"expected scale_in, two numbers and a text, got {scale}.")
     model._scale_in = scale
     ends = promised(header, "ends_in", [[float]], [])
-    model._ends_in = Ends(np.reshape(ends, (2, *shape)) if any(ends) else ends)
+    model._ranges_in = ColumnRanges(np.reshape(ends, (2, *shape)) if any(ends) else ends)
     return model  # type: ignore[no-any-return]

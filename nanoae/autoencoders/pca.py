@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.autoencoders.estimator import as_codes
-from nanoae.autoencoders.kinds import Whole
+from nanoae.autoencoders.kinds import Integer
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.parameters import estimator, parameter, transactional
 from nanoae.autoencoders.saved import Packed
@@ -34,7 +34,7 @@ class PCA(Scaled):
     Attributes after fit: mean_ (D,), components_ (K, D), explained_variance_ (K,), explained_variance_ratio_ (K,).
     """
 
-    n_components: int = parameter(32, Whole(), "K; values above min(N, D) mean min(N, D)")
+    n_components: int = parameter(32, Integer(), "K; values above min(N, D) mean min(N, D)")
     _: KW_ONLY
     scaling: Any = "none"
     _learned = ("mean_", "components_", "explained_variance_", "explained_variance_ratio_")

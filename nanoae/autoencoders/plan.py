@@ -32,7 +32,7 @@ from nanoae.survey import extremes, sample
 AUTO = "auto"
 TAIL_ROWS = 1000
 TAIL_SHARE = 0.1
-LOOKED_AT = 100_000  # maximum number of rows examined
+MOMENT_ROWS = 100_000  # maximum number of rows examined
 LOW_CONTRAST = 0.4  # standard deviation of pixels in [-1, 1]; that of digits in [0, 1] is 0.38
 NEAR_NORMAL = 0.3  # mean absolute excess kurtosis
 MOST_PIXELS = 16_000_000  # maximum number examined
@@ -163,9 +163,9 @@ def some_images(X: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(rows), known_means(rows), rows)
 
 
-def looked_at(X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (rows, means, standard deviations) of at most LOOKED_AT rows of X (N, D); NaN become column means."""
-    every = -(-len(X) // LOOKED_AT)
+def sample_moments(X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (rows, means, standard deviations) of at most MOMENT_ROWS rows of X (N, D); NaN become column means."""
+    every = -(-len(X) // MOMENT_ROWS)
     rows = sample(X[::every]).astype(np.float64)
     rows = np.where(np.isnan(rows), known_means(rows), rows)
     return rows, *moments(rows)
@@ -176,7 +176,7 @@ def heavy_tailed(X: np.ndarray) -> bool:
     for fewer than 1,000 rows."""
     if X.ndim != 2 or len(X) < TAIL_ROWS:
         return False
-    rows, center, spread = looked_at(X)
+    rows, center, spread = sample_moments(X)
     unit = np.where(spread > 0, spread, 1)
     standardised = (rows - center) / unit
     squares = np.sort((standardised**2).sum(axis=1))

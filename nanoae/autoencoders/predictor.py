@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nanoae.autoencoders.examples import Examples
-from nanoae.autoencoders.kinds import Name, Shares, Whole
+from nanoae.autoencoders.kinds import Integer, Name, Shares
 from nanoae.autoencoders.parameters import estimator, parameter, transactional
 from nanoae.autoencoders.reach import UNBOUNDED, check_reach, predicted_range
 from nanoae.autoencoders.resumable import resumable
@@ -40,7 +40,7 @@ class StackedPredictor(WarmStart, Stacked):
         "fraction of each hidden layer's units dropped in a training step; or two, the inputs' fraction first",
     )
     freeze: int = parameter(
-        0, Whole(0), "number of layers, from the input on, that keep their pretrained weights"
+        0, Integer(0), "number of layers, from the input on, that keep their pretrained weights"
     )
     draws_rows: ClassVar[bool] = False
 

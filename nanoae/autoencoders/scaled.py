@@ -23,7 +23,7 @@ import numpy as np
 from nanoae.autoencoders.estimator import Estimator, squared_error
 from nanoae.autoencoders.kinds import Auto, Name
 from nanoae.autoencoders.parameters import estimator, parameter
-from nanoae.autoencoders.plan import AUTO, fills_unit, looked_at
+from nanoae.autoencoders.plan import AUTO, fills_unit, sample_moments
 from nanoae.autoencoders.saved import Packed
 from nanoae.autoencoders.weights import content_order, drawn
 from nanoae.backend import Shape
@@ -117,7 +117,7 @@ class Scaled(Estimator):
             or fills_unit(X)
         ):
             return True
-        _, center, spread = looked_at(X)
+        _, center, spread = sample_moments(X)
         varies = spread > 0
         center = center[varies]
         spread = spread[varies]  # constant columns have no scale

@@ -16,7 +16,16 @@ import numpy as np
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.examples import Examples
-from nanoae.autoencoders.kinds import Auto, Configured, Flag, Maybe, OneOrMore, Rate, Whole, Widths
+from nanoae.autoencoders.kinds import (
+    Auto,
+    Configured,
+    Flag,
+    Integer,
+    Maybe,
+    OneOrMore,
+    Rate,
+    Widths,
+)
 from nanoae.autoencoders.mirrored import ACTIVATION
 from nanoae.autoencoders.network_estimator import HISTORY, NetworkEstimator
 from nanoae.autoencoders.parameters import declared, estimator, parameter
@@ -56,7 +65,7 @@ class Stacked(NetworkEstimator):
         True, Flag(), "pretrain layer by layer; False: start from random weights"
     )
     pretrain_epochs: Any = parameter(
-        AUTO, OneOrMore(Auto(Whole())), "passes over the rows for each layer's own autoencoder"
+        AUTO, OneOrMore(Auto(Integer())), "passes over the rows for each layer's own autoencoder"
     )
     pretrain_learning_rate: Any = parameter(
         None, Maybe(Rate(SCHEDULES)), "learning_rate of pretraining; None: the same"
@@ -201,7 +210,9 @@ class StackedAutoencoder(Stacked, Autoencoder):
 
     sizes: Any = (1000, 500, 250, 30)
     _: KW_ONLY
-    epochs: Any = parameter(AUTO, Auto(Whole(0)), "passes over the rows for the network as a whole")
+    epochs: Any = parameter(
+        AUTO, Auto(Integer(0)), "passes over the rows for the network as a whole"
+    )
     code_size: ClassVar[Any] = property(lambda self: self.sizes[-1])
     hidden: ClassVar[Any] = property(lambda self: self.sizes[:-1])
     encoder: ClassVar[None] = None

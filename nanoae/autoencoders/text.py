@@ -14,7 +14,7 @@ from nanoae.autoencoders.choice import Choice, greedy, sampler
 from nanoae.autoencoders.elbo import Variational, active_units
 from nanoae.autoencoders.estimator import as_codes, seed_of
 from nanoae.autoencoders.examples import Examples
-from nanoae.autoencoders.kinds import Auto, Name, Number, Whole
+from nanoae.autoencoders.kinds import Auto, Integer, Name, Number
 from nanoae.autoencoders.parameters import estimator, parameter, transactional
 from nanoae.autoencoders.plan import AUTO, LinesPlan, Plan
 from nanoae.autoencoders.resumable import resumable
@@ -65,9 +65,9 @@ class TextVAE(WarmStart, Variational):
     >>> model.generate(10, keyword="coffee", temperature=0.8, random_state=0)
     """
 
-    code_size: int = parameter(32, Whole(), "K, the length of a line's code")
-    state_size: int = parameter(128, Whole(), "length of the state of both GRUs")
-    embedding_size: int = parameter(32, Whole(), "length of a token's vector")
+    code_size: int = parameter(32, Integer(), "K, the length of a line's code")
+    state_size: int = parameter(128, Integer(), "length of the state of both GRUs")
+    embedding_size: int = parameter(32, Integer(), "length of a token's vector")
     _: KW_ONLY
     tokens: str = parameter(
         "auto",
@@ -75,10 +75,10 @@ class TextVAE(WarmStart, Variational):
         "unit into which lines are split, in any script; auto: characters if most lines have no space",
     )
     max_words: int = parameter(
-        5000, Whole(), "vocabulary size: the most frequent tokens; others are never generated"
+        5000, Integer(), "vocabulary size: the most frequent tokens; others are never generated"
     )
     max_length: int = parameter(
-        100, Whole(), "maximum tokens per line: longer lines are truncated, with a warning"
+        100, Integer(), "maximum tokens per line: longer lines are truncated, with a warning"
     )
     word_dropout: float = parameter(
         0.2,
@@ -229,7 +229,7 @@ class TextVAE(WarmStart, Variational):
         random_state  None, or an int for reproducible lines
         """
         self.check_fitted()
-        Whole().check("TextVAE", "count", count)
+        Integer().check("TextVAE", "count", count)
         Number().check("TextVAE", "temperature", temperature)
         rng = np.random.default_rng(seed_of(random_state))
         if keyword is None:

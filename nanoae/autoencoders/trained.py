@@ -9,6 +9,7 @@ import numpy as np
 
 from nanoae.autoencoders.kinds import (
     Auto,
+    Integer,
     Kind,
     Listed,
     Maybe,
@@ -17,7 +18,6 @@ from nanoae.autoencoders.kinds import (
     Rate,
     Seed,
     Text,
-    Whole,
 )
 from nanoae.autoencoders.parameters import estimator, parameter
 from nanoae.autoencoders.plan import AUTO
@@ -43,10 +43,12 @@ class Trained(Scaled):
     )
     learning_rate: Any = parameter(1e-3, Rate(SCHEDULES), "step size, or a schedule")
     weight_decay: float = parameter(0.0, Number(), "L2 penalty on the weights")
-    batch_size: Any = parameter(AUTO, Auto(Whole()), "rows per training step, at most all of them")
+    batch_size: Any = parameter(
+        AUTO, Auto(Integer()), "rows per training step, at most all of them"
+    )
     epochs: Any = parameter(
         AUTO,
-        Auto(Whole()),
+        Auto(Integer()),
         "passes over the training rows; auto: chosen from their number, with a tenth of them held out for early "
         "stopping and a learning rate that falls to 0",
     )
@@ -62,7 +64,7 @@ class Trained(Scaled):
     )
     patience: Any = parameter(
         AUTO,
-        Auto(Maybe(Whole())),
+        Auto(Maybe(Integer())),
         "stop after this many epochs without a better validation loss, and restore the best weights; auto: None, or "
         'with epochs="auto" half of the epochs',
     )
@@ -77,7 +79,7 @@ class Trained(Scaled):
         Listed("a list of functions", callable),
         "called as callback(trainer, row) after each epoch; returning True stops training",
     )
-    processes: int = parameter(1, Whole(), "deprecated: one process uses all cores")
+    processes: int = parameter(1, Integer(), "deprecated: one process uses all cores")
     backend: Any = parameter("auto", Text(Ops), BACKENDS)
     dtype: Any = parameter("float32", Text(type, np.dtype), "float32 or float64")
     random_state: Any = parameter(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.autoencoders.kinds import Flag, Whole
+from nanoae.autoencoders.kinds import Flag, Integer
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.parameters import estimator, parameter
 from nanoae.engine.network import Sequential
@@ -77,5 +77,5 @@ class WarmStart(NetworkEstimator):
         """Override the parameter `epochs` in the running `fit`, unless None."""
         if epochs is None:
             return
-        Whole().check(type(self).__name__, "epochs", epochs)
+        Integer().check(type(self).__name__, "epochs", epochs)
         self._settle(epochs=epochs)

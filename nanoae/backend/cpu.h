@@ -315,7 +315,7 @@ KERNEL(survey, const real* x, real* out, size_t n) {
 
 // out[0] = number of columns of x (n, d) whose minimum is outside limits[0] .. limits[1], or whose maximum is outside
 // limits[2] .. limits[3]
-KERNEL(strays, const real* x, const real* limits, real* out, size_t n, size_t d) {
+KERNEL(columns_outside, const real* x, const real* limits, real* out, size_t n, size_t d) {
     size_t count = 0;
     for (size_t first = 0; first < d; first += LANES) {
         size_t lanes = d - first < LANES ? d - first : LANES;

@@ -227,8 +227,8 @@ class NativeOps(KernelOps, RecordedOps):
         self._launch("survey", x.dtype, (1,), x, out, x.size)
         return out
 
-    def strays(self, x: Array, limits: Array, out: Array) -> Array:
-        self._launch("strays", x.dtype, (1,), x, limits, out, *x.shape)
+    def columns_outside(self, x: Array, limits: Array, out: Array) -> Array:
+        self._launch("columns_outside", x.dtype, (1,), x, limits, out, *x.shape)
         return out
 
     def standardize(self, x: Array, center: Array, scale: Array, limit: Array, out: Array) -> Array:

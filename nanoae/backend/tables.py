@@ -23,7 +23,7 @@ class TableOps(ArrayOps):
         xp.copyto(out, value, where=missing)
         return out
 
-    def strays(self, x: Array, limits: Array, out: Array) -> Array:
+    def columns_outside(self, x: Array, limits: Array, out: Array) -> Array:
         """out[0] = number of columns of x (n, D) whose minimum is outside limits[0] .. limits[1], or whose maximum is
         outside limits[2] .. limits[3]."""
         ends = self.xp.stack([self.xp.fmin.reduce(x), self.xp.fmax.reduce(x)])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nanoae.amount import bytes_of
-from nanoae.autoencoders.kinds import Kind, Number, Seed, Whole
+from nanoae.autoencoders.kinds import Integer, Kind, Number, Seed
 
 # Options shared by several commands
 JSON = "--json  print JSON, for programs"
@@ -46,7 +46,7 @@ PATHS = ("FILE", "DIR", "CSV", "NPZ", "RUN", "MODEL")
 KINDS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(PATHS, Path),
     **dict.fromkeys(("X", "P", "K"), reader(Number())),
-    "N": reader(Whole()),
+    "N": reader(Integer()),
     "SEED": reader(Seed()),
     "SIZE": reader(Size()),
 }

@@ -12,7 +12,7 @@ import numpy as np
 
 from nanoae.data.cell import category, is_nothing, twins
 from nanoae.data.columns import check_learned
-from nanoae.data.far_rows import Ends
+from nanoae.data.far_rows import ColumnRanges
 from nanoae.data.field import promised
 from nanoae.data.fill_value import warn_about_fill_values
 from nanoae.data.frame import FrameOutput, framed
@@ -154,7 +154,7 @@ class TableEncoder(FrameOutput, Transformer):
                 self._warn_about_unseen(i, column, found)
         numbers = _numbers(len(table), columns)
         ends = self.scaler_.inverse_transform(USUAL * np.ones((1, len(self.numbers))))
-        Ends(ends, exact=False).check(type(self).__name__, numbers, self._named_numbers)
+        ColumnRanges(ends, exact=False).check(type(self).__name__, numbers, self._named_numbers)
         result[:, self.numbers] = self.scaler_.transform(numbers)
         return result
 

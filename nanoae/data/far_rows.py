@@ -22,7 +22,7 @@ ROUNDING = 1e-6  # relative to a column's largest value
 FEW = 10  # rows from which each column is judged separately; below, all columns together
 
 
-class Ends:
+class ColumnRanges:
     """Column ranges seen by `fit`: an array (2, D) with the minimum and maximum of each column, 0 for an empty column.
     Shape (2, 0) for images, which are not checked.
 
@@ -35,7 +35,7 @@ class Ends:
         self._limits: dict[tuple[bool, str], np.ndarray] = {}
 
     @classmethod
-    def of(cls, x: Any) -> Ends:
+    def of(cls, x: Any) -> ColumnRanges:
         """Return the ranges of x (N, ...)."""
         return cls(np.nan_to_num(extremes(x))) if x.ndim == 2 and x.size else cls()
 
@@ -59,7 +59,7 @@ class Ends:
         if few and self._inner[0] <= least and most <= self._inner[1]:
             return
         rows = np.asarray(x[:: x.size // LOOK + 1])
-        if not self._strays(rows):
+        if not self._any_outside(rows):
             return
         called = range(len(low)) if names is None else names
         # Signed distance outside the range, in column ranges
@@ -116,7 +116,7 @@ class Ends:
         floor, ceiling = self._floor_and_ceiling
         return float(floor.max()), float(ceiling.min())
 
-    def _strays(self, rows: np.ndarray) -> bool:
+    def _any_outside(self, rows: np.ndarray) -> bool:
         """Return True if the minimum or maximum of any column of rows (n, D) lies outside its limits."""
         rows = np.ascontiguousarray(rows, None if rows.dtype.char in "fd" else np.float64)
         known = len(rows) < FEW, rows.dtype.char
@@ -126,5 +126,5 @@ class Ends:
             low, high = np.where(by_column, self.ends, [[-np.inf], [np.inf]])
             with np.errstate(over="ignore"):
                 self._limits[known] = np.array([floor, high, low, ceiling], rows.dtype)
-        strays = host_ops().strays(rows, self._limits[known], out=np.empty(1, rows.dtype))
-        return bool(strays[0])
+        count = np.empty(1, rows.dtype)
+        return bool(host_ops().columns_outside(rows, self._limits[known], out=count)[0])

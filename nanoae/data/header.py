@@ -67,7 +67,7 @@ def numbers_are_names(first: list[str], columns: list[list[str]]) -> bool | None
     orders = [is_even] if n < 8 else [is_even, in_order]
     few = len(rows) // 10
     ordered = any(order(values) and sum(map(order, rows)) <= few for order in orders)
-    goes_on = any(
+    continues = any(
         is_even([x, *others])
         for x, others in zip(values, values_below, strict=True)
         if len(others) > 2
@@ -77,7 +77,7 @@ def numbers_are_names(first: list[str], columns: list[list[str]]) -> bool | None
     many = n > 2 and len(rows) > 2
     sure = sure or (all(otherwise) and (counted or many))
     sure = sure or (counted and any(otherwise) and many)
-    if sure and not goes_on:
+    if sure and not continues:
         return True
     alike = (
         sum(map(is_even, rows)) > len(rows) / 2

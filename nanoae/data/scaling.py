@@ -59,7 +59,7 @@ class Scaler(Transformer):
         """`y` is ignored."""
         return self
 
-    def refine(self, whole: Whole) -> None:
+    def refine(self, whole: ColumnStatistics) -> None:
         """Improve what `fit` learned from a sample by statistics of all rows."""
 
     def transform(self, X: np.ndarray) -> np.ndarray:
@@ -214,7 +214,7 @@ def expand(z: np.ndarray, limit: np.ndarray | float) -> np.ndarray:
     return np.copysign(np.minimum(size, limit) + beyond, z)
 
 
-class Whole(NamedTuple):
+class ColumnStatistics(NamedTuple):
     """Statistics of all rows: minimum, maximum, mean and standard deviation of each column; NaN is ignored."""
 
     low: np.ndarray
@@ -223,7 +223,7 @@ class Whole(NamedTuple):
     std: np.ndarray
 
     @classmethod
-    def of(cls, blocks: Iterable[np.ndarray]) -> Whole:
+    def of(cls, blocks: Iterable[np.ndarray]) -> ColumnStatistics:
         """Compute the statistics from blocks (n, D) (Chan, Golub & LeVeque 1983)."""
         n = mean = squares = np.float64(0)  # then of each column
         low = np.float64(np.inf)
@@ -246,7 +246,7 @@ def fit_rows(scaler: Scaler, X: Any, columns: Callable = lambda x: x) -> Scaler:
     """Fit a scaler to columns(X), X (N, ...), by `fit_known`; for Rows to a `sample`, then `refine` it by all rows."""
     fit_known(scaler, columns(sample(X)).astype(np.float64))
     if isinstance(X, Rows):
-        scaler.refine(Whole.of(map(columns, X)))  # a block at a time
+        scaler.refine(ColumnStatistics.of(map(columns, X)))  # a block at a time
     return scaler
 
 

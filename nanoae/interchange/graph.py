@@ -20,7 +20,9 @@ LARGEST = 2**31 - 1  # maximum size of a protocol buffer file in bytes
 SINGLE = {"AveragePool", "Conv", "ConvTranspose", "Elu", "GRU", "Gelu", "LeakyRelu", "Softplus"}
 
 
-Ends = dict[str, tuple[np.dtype, tuple[int, ...]]]  # name -> (type, shape without the batch)
+ColumnRanges = dict[
+    str, tuple[np.dtype, tuple[int, ...]]
+]  # name -> (type, shape without the batch)
 
 
 OUTPUTS = {"GRU": 2, "TopK": 2}  # operators with more than one output
@@ -117,8 +119,8 @@ class Graph:
         self.helper = extra("onnx.helper")
         self.numpy_helper = extra("onnx.numpy_helper")
         self.nodes: list[Any] = []
-        self.inputs: Ends = {}
-        self.outputs: Ends = {}
+        self.inputs: ColumnRanges = {}
+        self.outputs: ColumnRanges = {}
         self.constants: dict[bytes, Any] = {}
         self.remembered: dict[Any, Value] = {}
 
@@ -200,7 +202,7 @@ class Graph:
                 lines.append(f"{end:<7} {name:<15} ({sizes})  {kind}")
         return "\n".join(lines)
 
-    def _described(self, ends: Ends) -> list[Any]:
+    def _described(self, ends: ColumnRanges) -> list[Any]:
         kind = self.helper.np_dtype_to_tensor_dtype
         return [
             self.helper.make_tensor_value_info(name, kind(dtype), ["N", *shape])

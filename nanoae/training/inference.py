@@ -67,7 +67,7 @@ class Inference(Reused):
 
     def __call__(self, x: Array, out: np.ndarray) -> None:
         if self.seen is None or self.changed():
-            self.start_afresh()
+            self.prepare()
         host = isinstance(x, np.ndarray)
         if self.recordable and 0 < x.size <= self.ops.most_recorded:
             out.data.cast("B")[:] = bytes_of(self.replay(x))
@@ -118,7 +118,7 @@ class Inference(Reused):
         as_seen = all(map(is_, values_of(self.watched), self.seen))
         return not as_seen or contents(self.lists) != self.held
 
-    def start_afresh(self) -> None:
+    def prepare(self) -> None:
         """Fuse the layers with their present settings and arrays, and discard all recordings."""
         losses = [] if self.loss is None else [self.loss]
         parts = parts_within([*self.layers, *losses])
