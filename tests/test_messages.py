@@ -278,6 +278,13 @@ def test_an_option_or_its_value_that_is_nearly_right(argv, meant, capsys):
     assert f"'{meant}'" in command(*argv, capsys=capsys).partition("Did you mean")[2]
 
 
+@pytest.mark.parametrize("given", ["--foo", "--layers", "--width"])
+def test_an_option_like_no_other_is_told_without_a_guess(given, capsys):
+    """That all of them begin with two dashes makes none alike."""
+    text = command("train", "--data", "digits", given, "2", capsys=capsys)
+    assert f"unrecognized arguments: {given} 2. `nanoae train --help`" in text
+
+
 # ------------------------------------------------------------------------------ what goes beside the rows
 
 

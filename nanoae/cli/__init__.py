@@ -102,7 +102,7 @@ class Parser(argparse.ArgumentParser):
         """Suggest a known option for an unknown one."""
         name, _, _ = word.partition("=")
         known = [option for option in self._option_string_actions if option[:2] == "--"]
-        return did_you_mean(name, known)
+        return did_you_mean(name.lstrip("-"), known)
 
     def error(self, message: str) -> NoReturn:
         choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message)
