@@ -121,7 +121,11 @@ def test_labels_are_left_as_they_were():
         (["yes", "yes ", "no"], "each label in one spelling, got 'yes' and 'yes '"),
         (
             [0, 1, -1, np.nan],
-            "one marker of missing labels, got -1 and empty labels. -1 stands for no label; if it is",
+            "one marker of missing labels, got -1 and empty labels. -1 stands for no label. If it is",
+        ),
+        (
+            [-2, -1, 0, 1, 2],
+            r"no class below 0 next to -1, got -2. -1 stands for no label. .*y == -1, np.nanmax\(y\) \+ 1, y\)",
         ),
         ([0.5, 1.5, np.nan], "continuous"),
         ([(1, 2), "a"], r"class labels, numbers or text, got a tuple, \(1, 2\)"),
@@ -180,7 +184,7 @@ def test_decimals_are_numbers():
 def test_minus_one_and_one_alone_are_told_of():
     with pytest.warns(
         UserWarning,
-        match=r"taking -1 and 1 for two classes, .* Otherwise -1 stands for no label; if it is",
+        match=r"taking -1 and 1 for two classes, .* Otherwise -1 stands for no label. If it is",
     ):
         assert classifier(column([-1, 1], int)).classes_.tolist() == [-1, 1]
     with warnings.catch_warnings():

@@ -36,7 +36,7 @@ KINDS = {
 }
 FILLED = re.compile(r"-9{2,}(\.0)?")
 ONE = "If they mean the same, use one spelling."
-HINT = "-1 stands for no label; if it is a class, rename it: np.where(y == -1, 2, y)."
+HINT = "-1 stands for no label. If it is a class: y = np.where(y == -1, np.nanmax(y) + 1, y)."
 
 
 def read_labels(cells: Sequence[str]) -> np.ndarray:
@@ -263,6 +263,8 @@ def _stands_for_none(labels: np.ma.MaskedArray, minus: np.ndarray, who: str) -> 
                 stacklevel=5,
             )
         return False
+    if others and re.match(r"-\d", _meaning(others[0])):
+        raise ValueError(f"{who}: expected no class below 0 next to -1, got {others[0]!r}. {HINT}")
     if marked and labels.dtype.kind != "U":
         raise ValueError(
             f"{who}: expected one marker of missing labels, got -1 and empty labels. {HINT}"
