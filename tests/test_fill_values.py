@@ -161,7 +161,14 @@ def test_a_last_row_of_totals_is_told(tmp_path, capsys):
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     "column",
-    [[*range(10), 7], [1, -1] * 5 + [0], [0.0] * 12, [np.nan] * 6 + [1, 2, 3, 6], [5.0] * 20],
+    [
+        [*range(10), 7],
+        [1, -1] * 5 + [0],
+        [0.0] * 12,
+        [np.nan] * 6 + [1, 2, 3, 6],
+        [5.0] * 20,
+        [0] * 20 + [1, 1, 2],  # a rare word, twice in the last text
+    ],
 )
 def test_other_last_rows_are_not_told(column):
     told = np.c_[column, RNG.random(len(column))]

@@ -89,7 +89,7 @@ def _numbers(column: np.ndarray) -> tuple[str, str] | None:
 def ends_in_total(column: np.ndarray) -> bool:
     """Return True if the last number of a column is the sum of all others, and larger in magnitude than each."""
     known = column[~np.isnan(column)]
-    if len(known) < FEW:
+    if np.count_nonzero(known) < FEW:  # 1, 1 and 2 among zeros are counts
         return False
     others = known[:-1]
     with np.errstate(over="ignore"):
