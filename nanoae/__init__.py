@@ -37,13 +37,7 @@ from nanoae.backend import BackendError, get_ops
 from nanoae.data import Dataset, load_data
 from nanoae.data.encoder import TableEncoder
 from nanoae.data.rows_file import open_rows
-from nanoae.data.scaling import (
-    GaussianScaler,
-    MinMaxScaler,
-    RobustScaler,
-    Scaler,
-    StandardScaler,
-)
+from nanoae.data.scaling import GaussianScaler, MinMaxScaler, RobustScaler, Scaler, StandardScaler
 from nanoae.data.table import read_table
 from nanoae.engine.activations import (
     ELU,

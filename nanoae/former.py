@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable
+
+from nanoae.warning import warn
 
 CLASSES = {  # also used in model files, which must always load
     "EachStep": "TimeDistributed",
@@ -38,10 +39,9 @@ def former_names(kind: type) -> dict[str, str]:
 
 def warn_former(old: str, new: str) -> None:
     """Warn that a name is deprecated, pointing at the caller's caller."""
-    warnings.warn(
+    warn(
         f"{old} was renamed to {new}; the old name will be removed in the next version",
         FutureWarning,
-        stacklevel=3,
     )
 
 

@@ -1,6 +1,7 @@
 """Are ZIP codes, phone numbers and ids with zeros in front taken for what they are, and not for numbers?"""
 
 import re
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -16,9 +17,13 @@ CODES = {
     "with gaps": ["01234", "", "00501", "NA"],
     "phone numbers": ["0301234567", "017612345678", "0611123"],
     "of all countries": ["+493012345678", "+15551234567"],
+    "numbers of cards": ["12345678901234567890", "12345678901234567891", "12345678901234567892"],
+    "hashes": ["39423541546572335", "7"],
 }
 NUMBERS = {
-    "zeros": ["0", "1", "00"],
+    "amounts": ["100000000000000000000", "7"],
+    "two decimals": ["1.10", "1.25", "3.00"],
+    "whole and not": ["1", "1.0", "2"],
     "of other lengths": ["01", "2", "10"],
     "decimals": ["00.5", "01.5", "10.5"],
     "with signs": ["-01", "+02", "-10"],
@@ -59,7 +64,7 @@ def test_codes_are_categories_with_a_word(kind, tmp_path):
     for given in (read_table(path), *frames(cells).values()):
         with pytest.warns(
             UserWarning,
-            match="is read as categories, since leading zeros or plus signs, as in "
+            match="is read as categories, since leading zeros or plus signs, or many digits, as in "
             f"'{re.escape(known[0])}', suggest codes",
         ) as told:
             encoder = TableEncoder().fit(given)
@@ -68,7 +73,8 @@ def test_codes_are_categories_with_a_word(kind, tmp_path):
         with pytest.raises(
             ValueError,
             match=re.escape(
-                f"'zip', got codes with leading zeros or plus signs, such as '{known[0]}'"
+                "'zip', got codes with leading zeros or plus signs, or many digits, such as "
+                f"'{known[0]}'"
             ),
         ):
             ask(path)
@@ -86,6 +92,61 @@ def test_numbers_are_numbers(kind, tmp_path):
     assert np.concatenate([data.x_train, data.x_test])[:, 0].tolist() == wanted
     for given in frames(cells).values():
         assert TableEncoder().fit(given).categories_ == [None, None]
+
+
+ALIKE = {
+    "versions": ["1.1", "1.10", "2.0"],
+    "article numbers": ["1", "001", "12", "1234"],
+    "zeros": ["0", "1", "00"],
+}
+
+
+@pytest.mark.parametrize("kind", ALIKE)
+def test_codes_that_are_one_number_are_told_or_kept(kind, tmp_path):
+    first, second, *_ = cells = ALIKE[kind]
+    pair = "'0' and '00'" if kind == "zeros" else f"'{first}' and '{second}'"
+    path = written(tmp_path / "t.csv", cells)
+    told = re.escape(f"column 'zip' is read as numbers, in which digits of {pair} are lost")
+    for ask in (lambda: load_data(path), lambda: TableEncoder().fit(read_table(path))):
+        with pytest.warns(UserWarning, match=told):
+            ask()
+    path = written(tmp_path / "u.csv", [*cells, "A"])  # with a word among them
+    with pytest.warns(UserWarning, match=re.escape(f"{pair}, which are two categories")):
+        encoder = TableEncoder().fit(read_table(path, text="zip"))
+    same = {"2.0": "2"}
+    assert {*encoder.categories_[0]} == {"A", *(same.get(cell, cell) for cell in cells)}
+    new = read_table(written(tmp_path / "v.csv", [second]))
+    place = encoder.categories_[0].index(second)
+    assert np.asarray(encoder.transform(new))[0].argmax() == place
+
+
+IDS = [39423541546572335, 1700092080915554894, 5]
+
+
+@pytest.mark.parametrize("form", ["array", "frame", "objects", "unsigned", "beside decimals"])
+@pytest.mark.parametrize("model", ["Autoencoder", "AnomalyDetector", "PCA"])
+def test_whole_numbers_that_no_float_holds_are_told(model, form):
+    X = np.c_[column([1, 2, 3]), column(IDS)].astype(np.int64)
+    forms = {
+        "array": X,
+        "frame": pd.DataFrame(X, columns=["a", "1"]),
+        "objects": X.astype(object),
+        "unsigned": X.astype(np.uint64),
+        "beside decimals": pd.DataFrame({"a": X[:, 0] / 2, "1": X[:, 1]}),
+    }
+    if form == "beside decimals" and model == "PCA":
+        pytest.skip("pandas has made it a column of floats by then")
+    kinds = {
+        "Autoencoder": lambda: nanoae.Autoencoder(1, (2,), epochs=1, random_state=0),
+        "AnomalyDetector": lambda: nanoae.AnomalyDetector(random_state=0),
+        "PCA": lambda: nanoae.PCA(1),
+    }
+    told = rf"column '?1'? is read as numbers, in which digits of {IDS[0]} are lost"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", ".*digits of")
+        with pytest.raises(UserWarning, match=told):
+            kinds[model]().fit(forms[form])
 
 
 @pytest.mark.filterwarnings("error")

@@ -70,6 +70,7 @@ FORMS = {  # labels as people write them, and the classes among them; every four
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:.*labels are -1")
 @pytest.mark.parametrize("name", FORMS)
 def test_rows_without_a_label_are_no_class(name):
     """The classes are those of the labels, in the labels' own kind, and the rows without one are as good as absent."""
@@ -98,6 +99,7 @@ def test_labels_of_other_libraries(library):
         assert classifier(make(cells * 10)).classes_.tolist() == classes
 
 
+@pytest.mark.filterwarnings("ignore:.*labels are -1")
 def test_labels_are_left_as_they_were():
     y = np.ma.MaskedArray(column([0, 1, -1, 0], int), column([0, 0, 0, 1], bool))
     before = y.copy()
@@ -181,15 +183,44 @@ def test_decimals_are_numbers():
     assert classifier(whole).classes_.tolist() == [3, 7]
 
 
-def test_minus_one_and_one_alone_are_told_of():
-    with pytest.warns(
-        UserWarning,
-        match=r"taking -1 and 1 for two classes, .* Otherwise -1 stands for no label. If it is",
+OTHERWISE = "-1 stands for no label. If it is a class: y = np.where(y == -1, np.nanmax(y) + 1, y)."
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "told"),
+    [
+        ([-1, 1], [-1, 1], f"taking -1 and 1 for two classes. Otherwise {OTHERWISE}"),
+        ([0, 1, -1, -1], [0, 1], f"20 of 40 labels are -1. {OTHERWISE}"),
+        ([0.0, 1.0, -1.0, -1.0, -1.0], [0, 1], "24 of 40 labels are -1."),
+        (["0", "1", "-1", "0"], ["0", "1"], "10 of 40 labels are -1."),
+        ([0, 1, 2, 3, -1], [0, 1, 2, 3], "8 of 40 labels are -1."),
+        ([0, 1, 2, -1, -1, -1, -1, -1], [0, 1, 2], None),  # few labels
+        (["a", "b", -1, "a"], ["a", "b"], None),
+    ],
+)
+def test_minus_one_is_told_of_where_it_may_be_a_class(labels, classes, told):
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        assert classifier(column(labels).tolist()).classes_.tolist() == classes
+    assert [str(warning.message) for warning in found if told is None] == []
+    if told:
+        assert len(found) == 1 and str(found[0].message).startswith(f"StackedClassifier: {told}")
+        assert found[0].filename == __file__  # at the line that called, not within the package
+
+
+def test_minus_one_alone_beside_a_class_is_refused():
+    with (
+        pytest.warns(UserWarning, match="20 of 40 labels are -1"),
+        pytest.raises(ValueError, match=r"two classes or more, got 1 class\(es\): \[0\]. y = -1"),
     ):
-        assert classifier(column([-1, 1], int)).classes_.tolist() == [-1, 1]
+        classifier(column([0, -1], int))
+
+
+@pytest.mark.filterwarnings("ignore:.*labels are -1")
+def test_minus_one_is_no_label_of_known_classes():
+    model = classifier(column([0, 1, -1], int))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model = classifier(column([0, 1, -1], int))
         rows = column([-1, 1, -1, 1], int)  # no class -1 here: the classes are known by now
         assert model.score(X, rows) == np.mean(model.predict(X[1::2]) == 1)
 
@@ -234,6 +265,7 @@ def test_a_single_number_has_a_score():
     assert model.score(X[:1], X[:1, 0]) == 0 and model.score(X[:1], model.predict(X[:1])) == 1
 
 
+@pytest.mark.filterwarnings("ignore:.*labels are -1")
 @pytest.mark.parametrize("kind", [classifier, regressor])
 def test_rows_without_labels_are_no_part_of_any_score(kind):
     """Half of the rows have none: validation, scores of a model and of a search see the other half only."""
@@ -312,6 +344,7 @@ def table(tmp_path):
         (["True", "False", ""], ["False", "True"]),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.*labels are -1")
 def test_labels_of_a_file(table, labels, classes):
     data = nanoae.load_data(table(labels), label="y")
     model = StackedClassifier(**SETTINGS).fit(data.flat()[0], data.y_train)
@@ -322,6 +355,11 @@ def test_labels_of_a_file(table, labels, classes):
         if label not in (-1, "-1")
     ]
     assert {type(classes[0])(label) for label in some} == set(classes)
+
+
+def test_labels_that_no_float_holds_stay_apart(table):
+    labels = [str(12345678901234567890 + i) for i in range(3)]
+    assert {*nanoae.load_data(table(labels), label="y").y_train.tolist()} == {*labels}
 
 
 def test_labels_that_are_all_there_are_a_plain_array(table):

@@ -128,3 +128,18 @@ def test_train_and_encode_words_part_by_part(tmp_path, in_parts, monkeypatch):
         assert main(["encode", run, *common, "--out", str(tmp_path / "codes.npy")]) == 0
         codes.append(np.load(tmp_path / "codes.npy"))
     assert codes[0].shape == (300, 2) and np.array_equal(*codes)
+
+
+@pytest.mark.parametrize("header", ["a,b\n", ""])
+def test_only_the_first_row_of_a_table_is_taken_for_units(header, tmp_path, monkeypatch):
+    """A table is read in parts, and each of them has a first row."""
+    monkeypatch.setattr(number_table, "AT_ONCE", 1)
+    rows = [f"{i}.5,{i}" for i in range(3000)]
+    for wrong in (0, 1, 1024, 2048):
+        path = tmp_path / "t.csv"
+        path.write_text(header + "\n".join([*rows[:wrong], "x,1", *rows[wrong:]]))
+        with pytest.raises(
+            ValueError, match=f"in row {wrong + 1 + bool(header)}, .*got 'x'"
+        ) as found:
+            nanoae.load_data(path, header=bool(header))
+        assert ("row of units" in str(found.value)) == (wrong == 0)

@@ -15,12 +15,12 @@ distributed with standard deviation sqrt(a (1 - a) / n): 2.1 points at a = 10 % 
 from __future__ import annotations
 
 import math
-import warnings
 
 import numpy as np
 
 from nanoae.interval import Interval
 from nanoae.rows import by_blocks
+from nanoae.warning import warn
 
 ROUNDING = 1e-6  # relative difference between a row's scores in two different batches
 # Up to FEW rows there are more folds; above MANY a single held-out part is enough.
@@ -95,10 +95,9 @@ def benjamini_hochberg(p: np.ndarray, rate: float, tested: float = np.inf) -> np
     passed = ordered[ordered <= allowed * (1 + 1e-12)]
     highest = (ordered < 1.5 / (tested + 1)).sum()
     if highest and not len(passed):
-        warnings.warn(
+        warn(
             f"false_discovery_rate: {highest:,} of {n:,} rows score above all {tested:,} calibration rows, which are "
-            f"too few to call them abnormal: expected {math.ceil(n / (rate * highest) - 1e-6) - 1:,} or more.",
-            stacklevel=5,
+            f"too few to call them abnormal: expected {math.ceil(n / (rate * highest) - 1e-6) - 1:,} or more."
         )
     return p <= passed.max(initial=-1)  # no row if none passed
 

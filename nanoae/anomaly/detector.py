@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import KW_ONLY, field
 from typing import Any, ClassVar
 
@@ -35,6 +34,7 @@ from nanoae.data.table import Table, has_text
 from nanoae.interval import Interval
 from nanoae.rows import Rows
 from nanoae.survey import sample
+from nanoae.warning import warn
 
 
 @estimator
@@ -247,10 +247,9 @@ class AnomalyDetector(Estimator):
     def _warn_about_empty(self, X: np.ndarray) -> None:
         nothing = np.flatnonzero(empty(X))
         if len(nothing):
-            warnings.warn(
+            warn(
                 f"{type(self).__name__}: row {nothing[0]} has missing values only "
-                f"({len(nothing)} such rows): its score is NaN, and it counts as abnormal.",
-                stacklevel=4,
+                f"({len(nothing)} such rows): its score is NaN, and it counts as abnormal."
             )
 
     def decision_function(self, X: Any) -> np.ndarray:

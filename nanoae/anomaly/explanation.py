@@ -56,10 +56,7 @@ def digits(x: float) -> str:
 
 
 def explained(
-    names: list[str],
-    rows: np.ndarray,
-    ensemble: Ensemble,
-    encoder: TableEncoder | None,
+    names: list[str], rows: np.ndarray, ensemble: Ensemble, encoder: TableEncoder | None
 ) -> Explanation:
     """Explain rows (N, ...) in the detector's representation."""
     n = len(rows)

@@ -91,9 +91,9 @@ class Member:
         wanted = X if self.numbers is ... else X[:, self.numbers]
         found = self.scaler.transform(wanted)
         if np.shape(found) != wanted.shape:
-            kind = type(self.scaler).__name__
             raise ValueError(
-                f"{kind}.transform: expected shape {wanted.shape}, that of X, got {np.shape(found)}."
+                f"{type(self.scaler).__name__}.transform: expected shape {wanted.shape}, that of X, got "
+                f"{np.shape(found)}."
             )
         if self.numbers is ...:
             return found

@@ -28,11 +28,7 @@ def into_cells(references: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 @one_thread()
 def distances_in_cells(
-    codes: np.ndarray,
-    references: np.ndarray,
-    starts: np.ndarray,
-    centers: np.ndarray,
-    k: int,
+    codes: np.ndarray, references: np.ndarray, starts: np.ndarray, centers: np.ndarray, k: int
 ) -> np.ndarray:
     """Return (N, k): the distances of each code to the k nearest references in the CELLS cells around its own."""
     half = (centers * centers).sum(axis=1) / 2

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import ClassVar
 
 import numpy as np
 
 from nanoae.anomaly.calibration import ROUNDING, Conformal
 from nanoae.configurable import Configurable, configurable
+from nanoae.warning import warn
 
 
 class Threshold(Configurable):
@@ -78,10 +78,9 @@ def threshold_for(rate: float, scores: np.ndarray, tail: float = 0.1, few: float
     if found is not None:
         return found
     if len(scores) < few:
-        warnings.warn(
+        warn(
             f"threshold: expected at least {np.ceil(1 / rate - 1e-6) - 1:,.0f} rows for a share of {rate:.3g} of false "
-            f"alarms, got {len(scores):,}: the threshold is extrapolated beyond all scores by extreme value theory.",
-            stacklevel=4,
+            f"alarms, got {len(scores):,}: the threshold is extrapolated beyond all scores by extreme value theory."
         )
     return Tail(scores, tail).beyond(rate)
 

@@ -66,15 +66,15 @@ class Autoencoder(Mirrored):
 
         Raises ValueError for a table that cannot be used for training, NotFiniteError if training diverges.
         """
-        return self._fit(X, validation_data, sample_weight, epochs=epochs)
+        return self._fit(X, validation_data, sample_weight, epochs)
 
     def _fit(
         self,
         X: Any,
         validation_data: Any,
         sample_weight: Any,
+        epochs: int | None,
         condition: Any = None,
-        epochs: int | None = None,
     ) -> Self:
         """Do the work of `fit`; condition: a label per row for conditional models."""
         self._set_epochs(epochs)
@@ -119,11 +119,7 @@ class Autoencoder(Mirrored):
 
     @restored
     def partial_fit(
-        self,
-        X: Any,
-        y: Any = None,
-        sample_weight: Any = None,
-        **condition: Any,
+        self, X: Any, y: Any = None, sample_weight: Any = None, **condition: Any
     ) -> Self:
         """Train for one epoch on X (N, D), starting from new weights in the first call. sample_weight (N,): weights
         relative to the other rows of this call, as in `fit`."""

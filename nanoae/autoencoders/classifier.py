@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import KW_ONLY, field
 from typing import Any
 
@@ -16,6 +15,7 @@ from nanoae.data.field import LABELS
 from nanoae.data.labels import class_labels
 from nanoae.engine.losses import Loss, SoftmaxCrossEntropy
 from nanoae.spelling import did_you_mean
+from nanoae.warning import warn
 
 FEW = 20  # labelled rows from which many classes cause a warning
 
@@ -63,10 +63,9 @@ class StackedClassifier(StackedPredictor):
                 f"{classes.tolist()}. y = -1 marks a row without a label."
             )
         if not known and len(y) >= FEW and len(classes) > len(y) / 2:
-            warnings.warn(
+            warn(
                 f"{type(self).__name__}: {len(classes)} classes in {len(y)} labelled rows. If y is an id, use another "
-                "column; if it is a quantity, use StackedRegressor.",
-                stacklevel=6,
+                "column; if it is a quantity, use StackedRegressor."
             )
         self.classes_ = classes
         self._class_weights = self._weights_of_classes(self._targets(y), weights)
@@ -83,9 +82,9 @@ class StackedClassifier(StackedPredictor):
             count[count == 0] = 1  # classes without rows in a warm start
             return count.sum() / (len(classes) * count)  # type: ignore[no-any-return]
         if not isinstance(given, dict):
-            hint = did_you_mean(given, ["balanced"])
             raise ValueError(
-                f'{name}: expected class_weight=None, "balanced" or {{class: weight}}, got {given!r}.{hint}'
+                f'{name}: expected class_weight=None, "balanced" or {{class: weight}}, got {given!r}.'
+                f"{did_you_mean(given, ['balanced'])}"
             )
         for label, weight in given.items():
             if label not in classes:

@@ -285,12 +285,7 @@ class ConvAutoencoder(Autoencoder):
         if self._compact(image):
             first, second, third = self.hidden
             shape: Shape = (third, 1, 1)
-            transposed = [
-                (second, 2),
-                (first, 3, 2),
-                (max(1, first // 2), 5, 3, 1),
-                (1, 2, 2, 1),
-            ]
+            transposed = [(second, 2), (first, 3, 2), (max(1, first // 2), 5, 3, 1), (1, 2, 2, 1)]
         else:
             shrinkings = self._shrinkings(image)
             channels, last, stride = shrinkings[-1]

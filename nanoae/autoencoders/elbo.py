@@ -37,14 +37,10 @@ class Variational(NetworkEstimator):
         "weight of the KL divergence; smaller values give codes that carry more information",
     )
     warm_up: float = parameter(
-        0.0,
-        Number(),
-        "epochs in which the KL weight rises from 0 to beta; may be fractional",
+        0.0, Number(), "epochs in which the KL weight rises from 0 to beta; may be fractional"
     )
     free_bits: float = parameter(
-        0.0,
-        Number(),
-        "nats of KL per code unit, averaged over a batch, that are not penalised",
+        0.0, Number(), "nats of KL per code unit, averaged over a batch, that are not penalised"
     )
 
     @property
@@ -64,11 +60,7 @@ class Variational(NetworkEstimator):
         return trainer
 
     def _validation_loss(
-        self,
-        x: Array,
-        t: Array | None,
-        scale: float,
-        weights: np.ndarray | None = None,
+        self, x: Array, t: Array | None, scale: float, weights: np.ndarray | None = None
     ) -> float:
         ops = self.network_.ops
         inputs = ops.to_numpy(x)

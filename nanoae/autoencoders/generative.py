@@ -46,11 +46,7 @@ class Generative(NetworkEstimator):
         return self
 
     def sample(
-        self,
-        n: int = 1,
-        random_state: Any = None,
-        temperature: float = 1.0,
-        **condition: Any,
+        self, n: int = 1, random_state: Any = None, temperature: float = 1.0, **condition: Any
     ) -> np.ndarray:
         """Return n new examples (n, D), decoded from codes sampled from `prior_`.
 
@@ -87,12 +83,7 @@ class Generative(NetworkEstimator):
         return rows[0] if single else rows
 
     def traverse(
-        self,
-        dimension: int,
-        x: Any = None,
-        span: float = 3.0,
-        steps: int = 11,
-        **condition: Any,
+        self, dimension: int, x: Any = None, span: float = 3.0, steps: int = 11, **condition: Any
     ) -> np.ndarray:
         """Decode examples (steps, D) in which one code dimension goes from -span to span standard deviations of the
         prior around its mean. The other dimensions keep the code of x (D,), or the prior's mean."""

@@ -117,12 +117,7 @@ class Mixture(Configurable):
         return found.improved(z, ops, shape, max_iter, tolerance)
 
     def improved(
-        self,
-        z: Array,
-        ops: Ops,
-        shape: np.ndarray,
-        max_iter: int,
-        tolerance: float,
+        self, z: Array, ops: Ops, shape: np.ndarray, max_iter: int, tolerance: float
     ) -> Mixture:
         """Run EM iterations from this mixture. shape (K, K): 1 where a covariance may be non-zero, else 0."""
         mixture = self

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -26,6 +25,7 @@ from nanoae.data.archive import Archive, open_archive
 from nanoae.data.dataset import BadFile
 from nanoae.data.far_rows import ColumnRanges
 from nanoae.data.field import fits, parse, promised
+from nanoae.warning import warn
 from nanoae.whole_file import whole_file
 
 FORMAT = 1
@@ -47,10 +47,7 @@ MOST_LAYERS = 1000  # maximum length of a list of layers or sizes: 100,000 take 
 
 
 def save_model(
-    model: Estimator,
-    path: Any,
-    notes: dict[str, Any] | None = None,
-    training: Packed | None = None,
+    model: Estimator, path: Any, notes: dict[str, Any] | None = None, training: Packed | None = None
 ) -> None:
     """Write a fitted model atomically: `path` holds either the old file or the complete new one.
 
@@ -58,9 +55,7 @@ def save_model(
     training   the optimiser's state (`optimizer_state.py`)
     """
     if getattr(model, "callbacks", None):
-        warnings.warn(
-            f"{type(model).__name__}.save: callbacks are code and are not saved", stacklevel=4
-        )
+        warn(f"{type(model).__name__}.save: callbacks are code and are not saved")
     header, arrays = pack_with_notes(model, notes)
     if training is not None:
         header["training"], own = training
@@ -109,10 +104,7 @@ def pack(model: Estimator) -> Packed:
 
 
 def load_model(
-    path: Any,
-    backend: str | None = None,
-    parts: Sequence[type] = (),
-    limit: int | None = None,
+    path: Any, backend: str | None = None, parts: Sequence[type] = (), limit: int | None = None
 ) -> Estimator:
     """Load the model in `path` on `backend` (None: the backend it was saved with, or "auto" if that is unavailable).
 

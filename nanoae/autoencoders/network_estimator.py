@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import warnings
 import weakref
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -36,6 +35,7 @@ from nanoae.training.inference import inference
 from nanoae.training.kfac import KFAC, KFACTrainer
 from nanoae.training.loop import Trainer
 from nanoae.training.process_group import process_group
+from nanoae.warning import warn
 
 HISTORY = {str: [(float, NOT_FINITE)]}
 
@@ -205,11 +205,10 @@ class NetworkEstimator(Shown):
         kind: Callable[..., Trainer] = Trainer
         built = self.as_built
         if built.processes != 1:
-            warnings.warn(
+            warn(
                 f"{type(self).__name__}: processes={built.processes} is ignored, and the parameter will be removed in "
                 "the next version: one process uses all cores.",
                 FutureWarning,
-                stacklevel=2,
             )
         if isinstance(built.optimizer, KFAC):
             kind = KFACTrainer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from nanoae.data.field import promised
 from nanoae.training import state
 from nanoae.training.loop import Trainer
 from nanoae.training.state import Arrays, Facts
+from nanoae.warning import warn
 
 MOST = 1 << 53  # rows and epochs: larger values in a file are invalid
 
@@ -61,7 +61,7 @@ def trainer_of(model: Any) -> Trainer | None:
     device = state.device(model.network_)
     if device != found[0]["backend"]:
         reason = f"its optimizer was saved on {found[0]['backend']}, this is {device}"
-        warnings.warn(f"{name}: {reason}: partial_fit starts a new one", stacklevel=5)
+        warn(f"{name}: {reason}: partial_fit starts a new one")
         return None
     try:
         model._trainer = trainer_from(model, *found)

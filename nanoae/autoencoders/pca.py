@@ -147,10 +147,7 @@ def mean(X: np.ndarray, weights: np.ndarray | None) -> Any:
 
 
 def centred(
-    X: np.ndarray,
-    mean: np.ndarray,
-    exponent: int,
-    weights: np.ndarray | None,
+    X: np.ndarray, mean: np.ndarray, exponent: int, weights: np.ndarray | None
 ) -> Iterator[np.ndarray]:
     """Yield blocks of √w (x - mean) / 2^exponent. This scaling is exact and prevents over- and underflow of squares."""
     for block, w in weighed_blocks(X, weights):

@@ -111,11 +111,7 @@ class StackedPredictor(WarmStart, Stacked):
         raise NotImplementedError
 
     def _check_y(
-        self,
-        y: Any,
-        n: int,
-        rows: slice | np.ndarray = slice(None),
-        known: bool = False,
+        self, y: Any, n: int, rows: slice | np.ndarray = slice(None), known: bool = False
     ) -> np.ma.MaskedArray:
         """Return y (n,) as labels of `rows`, masked for unlabelled ones. Raises ValueError for invalid labels, and with
         `known` if no row is labelled."""

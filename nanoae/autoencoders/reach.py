@@ -196,12 +196,7 @@ class OutOfReach(ValueError):
 
 
 def check_reach(
-    who: str,
-    X: np.ndarray,
-    reach: tuple[Any, ...],
-    cause: str,
-    remedy: str,
-    scaling: str = "none",
+    who: str, X: np.ndarray, reach: tuple[Any, ...], cause: str, remedy: str, scaling: str
 ) -> None:
     """Raise OutOfReach if X (N, ...) has a value outside `reach`; NaN is ignored.
 

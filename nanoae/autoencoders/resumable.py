@@ -31,11 +31,7 @@ def resumable(fit: Callable[..., R]) -> Callable[..., R]:
 
     @functools.wraps(fit)
     def wrapped(
-        self: Any,
-        *args: Any,
-        checkpoint_dir: Any = None,
-        resume: bool = False,
-        **kwargs: Any,
+        self: Any, *args: Any, checkpoint_dir: Any = None, resume: bool = False, **kwargs: Any
     ) -> Any:
         if resume and checkpoint_dir is None:
             raise ValueError(

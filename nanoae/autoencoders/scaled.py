@@ -149,9 +149,9 @@ class Scaled(Estimator):
         columns = self._columns(X)
         found: np.ndarray = getattr(self.scaler_, way)(columns)
         if np.shape(found) != columns.shape:
-            kind = type(self.scaler_).__name__
             raise ValueError(
-                f"{kind}.{way}: expected shape {columns.shape}, that of X, got {np.shape(found)}."
+                f"{type(self.scaler_).__name__}.{way}: expected shape {columns.shape}, that of X, got "
+                f"{np.shape(found)}."
             )
         if columns is X:
             return found

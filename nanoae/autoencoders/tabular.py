@@ -49,7 +49,7 @@ class Tabular(WarmStart, Generative):
 
     # ---------------------------------------------------------------- learning
 
-    def _learn_schema(self, X: Any, sample_weight: Any = None) -> np.ndarray:
+    def _learn_schema(self, X: Any, sample_weight: Any) -> np.ndarray:
         """Return X, checked, after learning its columns and settling the hidden layers for them."""
         self.check_parameters()
         reset = not self.goes_on

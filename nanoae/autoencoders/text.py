@@ -20,14 +20,7 @@ from nanoae.autoencoders.plan import AUTO, LinesPlan, Plan
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.saved import Fact
 from nanoae.autoencoders.teacher_forcing import TeacherForcing
-from nanoae.autoencoders.vocabulary import (
-    EOS,
-    PAD,
-    UNITS,
-    UNK,
-    Vocabulary,
-    checked_lines,
-)
+from nanoae.autoencoders.vocabulary import EOS, PAD, UNITS, UNK, Vocabulary, checked_lines
 from nanoae.autoencoders.warm_start import WarmStart
 from nanoae.autoencoders.weights import FEW
 from nanoae.backend import Shape

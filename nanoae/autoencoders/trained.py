@@ -83,9 +83,7 @@ class Trained(Scaled):
     backend: Any = parameter("auto", Text(Ops), BACKENDS)
     dtype: Any = parameter("float32", Text(type, np.dtype), "float32 or float64")
     random_state: Any = parameter(
-        None,
-        Seed(),
-        "random seed of the weights, the order of the rows, and noise",
+        None, Seed(), "random seed of the weights, the order of the rows, and noise"
     )
     verbose: bool = parameter(False, Kind(), "show a progress bar while training")
 

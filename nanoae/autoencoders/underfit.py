@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from nanoae.autoencoders.pca import PCA
 from nanoae.autoencoders.plan import AUTO
 from nanoae.data.scaling import known_means
 from nanoae.spelling import counted
+from nanoae.warning import warn
 
 # Limits of rows and values in the comparison, which takes at most a second. From fewer rows PCA learns less, so the
 # limits can suppress a warning but not cause one.
@@ -64,10 +64,8 @@ def compare_with_pca(model: Any, learned: np.ndarray, watched: np.ndarray) -> No
     as_read = "" if model.scaling_ == "none" else f", both of columns scaled by {model.scaling_!r}"
     if model.table_encoder_ is not None:
         as_read = ", both of the table as table_encoder_ encodes it"
-    components = counted(model.code_size_, "component")
-    warnings.warn(
-        f"{type(model).__name__}: a mean squared error of {error:.3g}, where PCA with {components} has "
-        f"{pca_error:.3g}{as_read}. {hint}.",
+    warn(
+        f"{type(model).__name__}: a mean squared error of {error:.3g}, where PCA with "
+        f"{counted(model.code_size_, 'component')} has {pca_error:.3g}{as_read}. {hint}.",
         UnderfitWarning,
-        stacklevel=7,
     )

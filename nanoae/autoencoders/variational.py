@@ -81,9 +81,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         "distribution of x given the decoder's output, for all values of a row",
     )
     variance: float = parameter(
-        1.0,
-        Number(),
-        "fixed variance of the gaussian likelihood: the expected squared error",
+        1.0, Number(), "fixed variance of the gaussian likelihood: the expected squared error"
     )
     classes_: np.ndarray | None = field(default=None, init=False)
     _facts = (*Variational._facts, CLASSES)
@@ -152,7 +150,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         sample_weight     weights (N,) of the rows: each epoch draws rows in proportion to them; see
                           `Autoencoder.fit`
         """
-        return self._fit(X, validation_data, sample_weight, condition, epochs)
+        return self._fit(X, validation_data, sample_weight, epochs, condition)
 
     def _learn_conditions(self, n: int, rows: Any, condition: Any) -> dict[str, Any]:
         labels = None if condition is None else _of_rows(condition, n)[rows]
@@ -167,23 +165,14 @@ class VariationalAutoencoder(Variational, Autoencoder):
         return self._examples(self._check_targets(rows), condition=labels)
 
     def fit_transform(
-        self,
-        X: Any,
-        y: Any = None,
-        *,
-        condition: Any = None,
-        **fit_params: Any,
+        self, X: Any, y: Any = None, *, condition: Any = None, **fit_params: Any
     ) -> Any:
         """fit(X), then transform(X)."""
         return self.fit(X, y, condition=condition, **fit_params).transform(X, condition)
 
     @restored
     def partial_fit(
-        self,
-        X: Any,
-        y: Any = None,
-        sample_weight: Any = None,
-        **condition: Any,
+        self, X: Any, y: Any = None, sample_weight: Any = None, **condition: Any
     ) -> Self:
         """Train for one epoch on X (N, D). The first call starts from new weights and determines the labels."""
         if not hasattr(self, "network_"):
@@ -290,12 +279,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         }
 
     def score(
-        self,
-        X: Any,
-        y: Any = None,
-        condition: Any = None,
-        *,
-        sample_weight: Any = None,
+        self, X: Any, y: Any = None, condition: Any = None, *, sample_weight: Any = None
     ) -> float:
         """Return the mean ELBO in nats: higher is better."""
         return self.evaluate(X, condition, sample_weight=sample_weight)["elbo"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 
 from nanoae.data.field import promised
 from nanoae.spelling import did_you_mean
+from nanoae.warning import warn
 
 # A word with the space before it, or any other single character
 WORD = re.compile(r" ?\w+|.", re.DOTALL)
@@ -53,11 +53,7 @@ class Vocabulary:
 
     @classmethod
     def learn(
-        cls,
-        lines: list[str],
-        keywords: list[str] | None,
-        unit: str,
-        max_words: int,
+        cls, lines: list[str], keywords: list[str] | None, unit: str, max_words: int
     ) -> Vocabulary:
         """Learn the `max_words` most frequent tokens of lines; unit "auto": characters if most lines have no space."""
         if unit == "auto":
@@ -97,9 +93,7 @@ class Vocabulary:
             row[: len(ids) + 1] = [self.bos_ids[keyword], *ids]
         if long:
             which = "a line is" if long == 1 else f"{long} lines are"
-            warnings.warn(
-                f"{which} longer than {length - 2} {self.unit}, and truncated", stacklevel=1
-            )
+            warn(f"{which} longer than {length - 2} {self.unit}, and truncated")
         return rows
 
     def known(self, keywords: Sequence[str] | None) -> list[str] | None:
@@ -120,9 +114,8 @@ class Vocabulary:
         """Warn about unknown tokens in lines."""
         new = {token for line in lines for token in self.tokenize(line)} - self.ids.keys()
         if new:
-            warnings.warn(
-                f"Tokens unknown to the vocabulary are masked: {some(sorted(new))}. warm_start=False adds them.",
-                stacklevel=1,
+            warn(
+                f"Tokens unknown to the vocabulary are masked: {some(sorted(new))}. warm_start=False adds them."
             )
 
     def decode(self, rows: np.ndarray) -> list[str]:

@@ -23,11 +23,7 @@ MOST = 1 << 26  # maximum number of copies where they must be made
 
 
 def weighted_rows(
-    sample_weight: Any,
-    n: int,
-    who: str,
-    most: int = 0,
-    least: int = 1,
+    sample_weight: Any, n: int, who: str, most: int = 0, least: int = 1
 ) -> tuple[slice | np.ndarray, np.ndarray | None]:
     """Return (indices of the rows with positive weight, their weights). If at most `most` copies represent integer
     weights, the indices are repeated and the weights are None. ValueError for invalid weights.

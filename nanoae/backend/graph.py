@@ -5,11 +5,11 @@ CuPy is not imported: it is `ops.xp`.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 from nanoae.backend.repeated import Recording
+from nanoae.warning import warn
 
 
 class Graph(Recording):
@@ -54,10 +54,9 @@ def captured(ops: Any, work: Callable[[], object]) -> Graph | None:
     try:
         return Graph(ops, work)
     except Exception as error:
-        warnings.warn(
+        warn(
             f"backend 'cupy': this model's training step cannot be captured as a CUDA graph ({error}); "
-            "it runs step by step, which is slower for small models",
-            stacklevel=2,
+            "it runs step by step, which is slower for small models"
         )
         return None
     finally:

@@ -90,10 +90,7 @@ def add_format(parser: ArgumentParser) -> argparse._ArgumentGroup:
     """,
     )
     declare(
-        group,
-        "--na TEXT  a mark of missing values; can be repeated",
-        action="append",
-        default=[],
+        group, "--na TEXT  a mark of missing values; can be repeated", action="append", default=[]
     )
     declare(
         group,
@@ -152,10 +149,7 @@ def as_learned(args: Namespace, notes: dict[str, list[str]]) -> Namespace:
 
 
 def read(
-    args: Namespace,
-    in_order: bool = False,
-    model: Any = None,
-    words: bool = False,
+    args: Namespace, in_order: bool = False, model: Any = None, words: bool = False
 ) -> Dataset:
     """The data set, split into training and test rows; with `in_order`, a user's file is not shuffled. A text table is
     reduced to the columns that `model` learned, by name, and may contain text and missing values if `words` is set or

@@ -61,11 +61,7 @@ def read_images(path: Path, args: Namespace) -> Dataset:
     return nanoae.load_data(path, random_state=None, limit=limit, resize=resize)
 
 
-def numbers_of(
-    args: Namespace,
-    notes: Notes,
-    detector: AnomalyDetector,
-) -> Prepared:
+def numbers_of(args: Namespace, notes: Notes, detector: AnomalyDetector) -> Prepared:
     """For files of numbers: the fitted detector (`detector`, or the one in --model), a description of its training
     rows, notes on how they were read, and the rows to score."""
     ignored = [*data_options.listed(args.ignore), *notes["ignore"]]
@@ -113,11 +109,7 @@ def numbers_of(
     return detector, about, notes, parts
 
 
-def tables_of(
-    args: Namespace,
-    notes: Notes,
-    detector: AnomalyDetector,
-) -> Prepared:
+def tables_of(args: Namespace, notes: Notes, detector: AnomalyDetector) -> Prepared:
     """The same for text tables."""
     ignored = data_options.listed(args.ignore)
     kept = notes["ignore"]

@@ -126,11 +126,7 @@ def draw(model: Autoencoder, args: Namespace, condition: dict[str, Any]) -> np.n
 
 
 def picture(
-    path: Path,
-    model: Autoencoder,
-    args: Namespace,
-    drawn: np.ndarray,
-    trained: TrainingSet | None,
+    path: Path, model: Autoencoder, args: Namespace, drawn: np.ndarray, trained: TrainingSet | None
 ) -> None:
     """Draw a grid of images, or curves of the first ten rows if rows are not images."""
     from nanoae import report

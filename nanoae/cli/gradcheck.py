@@ -94,10 +94,7 @@ def check_loss(name: str) -> GradientReport:
     """Check a loss as a function of its input, with targets in its range."""
     rng = np.random.default_rng(0)
     x = away_from_zero(rng, ROWS, WIDTH)
-    targets = {
-        "BCE": rng.random(x.shape),
-        "SoftmaxCrossEntropy": rng.integers(0, WIDTH, ROWS),
-    }
+    targets = {"BCE": rng.random(x.shape), "SoftmaxCrossEntropy": rng.integers(0, WIDTH, ROWS)}
     t = targets.get(name, x - away_from_zero(rng, *x.shape))
     if name == "Masked":
         t[::2, 1] = np.nan

@@ -116,10 +116,7 @@ def reading_notes(args: Namespace) -> dict[str, list[str]]:
 
 
 def read(
-    args: Namespace,
-    model: Any,
-    trained: TrainingSet | None,
-    in_order: bool = False,
+    args: Namespace, model: Any, trained: TrainingSet | None, in_order: bool = False
 ) -> Dataset:
     """--data, with the columns that the model learned, on the scale of its training data."""
     data = data_options.read(data_options.as_learned(args, reading_notes(args)), in_order, model)
@@ -266,10 +263,7 @@ def check_output(args: Namespace, suffixes: Sequence[str]) -> None:
 
 
 def write(
-    path: Path,
-    rows: int,
-    blocks: Iterator[np.ndarray],
-    columns: Sequence[str] | None,
+    path: Path, rows: int, blocks: Iterator[np.ndarray], columns: Sequence[str] | None
 ) -> tuple[int, ...]:
     """Write `rows` rows, given in blocks (n, ...), as .npy, or (N, D) as .csv with the column names, if any, as the
     first row. Return the shape of the whole."""

@@ -112,7 +112,7 @@ def check_output_file(path: Path) -> None:
         check_writable(path)
 
 
-def print_summary(text: str, out: Path | None = None) -> None:
+def print_summary(text: str, out: Path | None) -> None:
     """Print what was done; to stderr if `out`, the output file, is stdout."""
     if out == STDOUT:
         print(plain(text).replace("written to -", "written to stdout"), file=sys.stderr)

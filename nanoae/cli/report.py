@@ -79,12 +79,7 @@ def of_lines(args: Namespace, out: Path, model: TextVAE, config: dict[str, Any])
     return which
 
 
-def of_table(
-    args: Namespace,
-    out: Path,
-    model: AnomalyDetector,
-    config: dict[str, Any],
-) -> str:
+def of_table(args: Namespace, out: Path, model: AnomalyDetector, config: dict[str, Any]) -> str:
     """Write the report of a detector on the rows of a table; return a description of the rows."""
     if args.data is None:
         raise ValueError("--data: expected a file of rows to score, got none.")
@@ -103,12 +98,7 @@ def of_table(
     return which
 
 
-def of_rows(
-    args: Namespace,
-    out: Path,
-    model: NetworkEstimator,
-    config: dict[str, Any],
-) -> str:
+def of_rows(args: Namespace, out: Path, model: NetworkEstimator, config: dict[str, Any]) -> str:
     """Write the report of an autoencoder or predictor on its own data or on --data; return a description."""
     args = with_data_of(args, config)
     trained = models.trained_on(args)

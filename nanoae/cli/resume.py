@@ -101,12 +101,7 @@ def checkpoints(args: Namespace, folder: Path) -> dict[str, Any]:
     }
 
 
-def finish(
-    args: Namespace,
-    folder: Path,
-    model: Any,
-    fit: Callable[..., None],
-) -> tuple[Any, int]:
+def finish(args: Namespace, folder: Path, model: Any, fit: Callable[..., None]) -> tuple[Any, int]:
     """Train by `fit(**its checkpoints)`; return the model, or its state before it diverged, and the exit code."""
     kept = begin(args, folder)
     try:

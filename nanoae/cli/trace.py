@@ -112,12 +112,7 @@ def rows(data: str | None, resize: str | None, n: int, width: int) -> np.ndarray
     if data is None:
         if resize:
             raise ValueError("--resize: expected --data with a folder of images, got none.")
-        bits = [
-            [1, 0, 1, 0],
-            [1, 0, 0, 1],
-            [0, 1, 1, 0],
-            [0, 1, 0, 1],
-        ]
+        bits = [[1, 0, 1, 0], [1, 0, 0, 1], [0, 1, 1, 0], [0, 1, 0, 1]]
         repeated = np.resize(np.array(bits, np.float64), (max(n, 0), 4))
         return repeated[:, np.arange(width) % 4]
     x = load_data(data, resize=resize).flat()[0][:n]

@@ -94,15 +94,7 @@ def run(args: argparse.Namespace) -> int:
         write_csv(folder / "tuning.csv", [header, *rows])
         log("\nbest    " + ", ".join(f"{name} {getattr(best, name)}" for name in grid))
         results.write(
-            args,
-            folder,
-            best,
-            data,
-            learn,
-            test,
-            grid=grid,
-            tuning=table,
-            interrupted=interrupted,
+            args, folder, best, data, learn, test, grid=grid, tuning=table, interrupted=interrupted
         )
     return code
 
@@ -144,10 +136,7 @@ def fitted(
 
 
 def fit(
-    model: NetworkEstimator,
-    learn: data_options.Table,
-    quiet: bool,
-    extra: dict[str, Any],
+    model: NetworkEstimator, learn: data_options.Table, quiet: bool, extra: dict[str, Any]
 ) -> NetworkEstimator | NotFiniteError:
     try:
         with part_of_another():  # PCA's error is printed with the result

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from nanoae.data.dataset import UNPACK_LIMIT, BadFile
+from nanoae.data.dataset import BadFile
 from nanoae.data.regular_file import decoding, open_regular
 
 NPY_HEADERS = {
@@ -29,9 +29,7 @@ LONGEST_HEADER = 10_000  # bytes of an array's header: NumPy's own limit
 
 
 @contextmanager
-def open_archive(
-    path: str | os.PathLike[str], limit: int = UNPACK_LIMIT, kind: str = KIND
-) -> Iterator[Archive]:
+def open_archive(path: str | os.PathLike[str], limit: int, kind: str = KIND) -> Iterator[Archive]:
     """Open the .npz file at `path` for the duration of the block.
 
     limit   most bytes to unpack in total
@@ -119,10 +117,7 @@ def counted(archive: Any) -> int:
 
 
 def read_header(
-    path: Path,
-    stream: IO[bytes],
-    name: str,
-    size: int,
+    path: Path, stream: IO[bytes], name: str, size: int
 ) -> tuple[tuple[int, ...], np.dtype]:
     """Return shape and type of a .npy file of `size` bytes. Raise BadFile if the size does not match."""
     start = stream.read(12)

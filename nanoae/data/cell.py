@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.data.number import PLAIN
+from nanoae.data.number import LONGEST, PLAIN
 from nanoae.data.times import TIME_TYPES, no_number, not_real
+from nanoae.warning import warn
 
 NoneType = type(None)
 NUMBERS = (int, float, np.bool_, np.integer, np.floating, Decimal, Fraction)  # bool is an int
@@ -37,6 +38,7 @@ ANSWER = re.compile(
 CODE = re.compile(r"0\d+|\+\d{7,}")
 # A number as written by Python, NumPy and pandas
 WRITTEN = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[+-]\d\d+)?")
+MANY = 2000  # rows in which codes among numbers are sought
 
 
 def is_nothing(cell: Any) -> bool:
@@ -93,10 +95,28 @@ def is_opaque(kind: type) -> bool:
     return unwritten or issubclass(kind, Callable)  # type: ignore[arg-type]
 
 
+def rounded(cells: Iterable) -> int | None:
+    """Return the first whole number among objects that float64 cannot hold."""
+    return next((cell for cell in cells if isinstance(cell, int) and number(cell) != cell), None)
+
+
+def warn_about_codes(who: str, name: Any, cells: Any) -> None:
+    """Warn if cells (N,) that are read as numbers may be codes: "012" beside "12", "1.10" beside "1.1", or whole
+    numbers that float64 cannot hold."""
+    found = dict.fromkeys(np.array(cells[:MANY], object))
+    numerals = filter(re.compile(r"\d").match, map(str, found))
+    lost = twins(map(category, numerals)) or rounded(found)
+    if lost:
+        warn(
+            f"{who}: column {name!r} is read as numbers, in which digits of {lost} are lost. If it holds codes, make "
+            f"it text, such as with text=[{name!r}] or --text={name!r}; if it holds ids, leave it out."
+        )
+
+
 def exact(cells: np.ndarray) -> np.ndarray:
     """Return categories (N,), as texts if some are whole numbers that float64 cannot hold."""
     listed = cells.tolist()
-    if not any(isinstance(cell, int) and abs(cell) > 2**53 for cell in listed):
+    if rounded(listed) is None:
         return cells
     return objects([None if is_nothing(cell) else text(cell) for cell in listed])
 
@@ -141,29 +161,35 @@ def texts(numbers: np.ndarray) -> np.ndarray:
 
 def are_codes(cells: Collection[str]) -> bool:
     """Return True if texts look like ZIP codes, with leading zeros, or telephone numbers, with a plus: either all of
-    them, or some if all are digits of the same length."""
+    them, or some if all are digits of the same length. So do digits, if float64 cannot hold the number."""
     codes = list(filter(CODE.fullmatch, cells))
-    alike = len(set(map(len, cells))) == 1 and all(map(str.isdecimal, cells))
+    whole = all(map(str.isdecimal, cells))
+    if whole and rounded(int(cell[:LONGEST]) for cell in cells):
+        return True
+    alike = whole and len(set(map(len, cells))) == 1
     return bool(codes) and (alike or len(codes) == len(cells))
 
 
 def category(text: str) -> str:
-    """Return the common spelling of texts that mean the same: "1" for "1.0", "0.5" for "5e-01", "True" for "TRUE"."""
+    """Return the common spelling of texts that mean the same: "1" for "1.0", "0.5" for "5e-01", "True" for "TRUE"; but
+    "1.10" is kept beside "1.1", which may be another version."""
     if text.capitalize() in TRUTH:
         return text.capitalize()
     if not WRITTEN.fullmatch(text):
         return unicodedata.normalize("NFC", text)
     if "e" in text:
         text = np.format_float_positional(float(text), trim="-")
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
+    text = re.sub(r"\.0+$", "", text)
     return "0" if text == "-0" else text
 
 
 def folded(text: str) -> str:
-    """Return a text without differences in case, width, blanks, dashes and quotes. "yes" and "1" become "true"."""
+    """Return a text without differences in case, width, blanks, dashes and quotes, and in zeros at the ends of a
+    number. "yes" and "1" become "true"."""
     plain = unicodedata.normalize("NFKC", text.translate(PLAIN)).casefold()
     words = " ".join(plain.split())
+    if words.replace(".", "", 1).isdecimal():
+        words = str(Decimal(words).normalize())
     return WORDS.get(words, words)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Examples
+from nanoae.data.dataset import BadFile, Examples
 from nanoae.data.regular_file import decoding
 from nanoae.rows import LARGE, Rows, stored
 from nanoae.spelling import did_you_mean
@@ -29,11 +29,7 @@ def is_columnar(path: Path) -> bool:
 
 
 def read_columnar(
-    path: Path,
-    label: str | None,
-    columns: Sequence[str] | None,
-    ignore: Sequence[str],
-    limit: int,
+    path: Path, label: str | None, columns: Sequence[str] | None, ignore: Sequence[str], limit: int
 ) -> Examples:
     """Read columns of numbers, one example per row. The arguments are those of `load_data`."""
     x, y = read_columns(path, label, columns, ignore, limit)
@@ -42,11 +38,7 @@ def read_columnar(
 
 
 def read_columns(
-    path: Path,
-    label: str | None = None,
-    columns: Sequence[str] | None = None,
-    ignore: Sequence[str] = (),
-    limit: int = UNPACK_LIMIT,
+    path: Path, label: str | None, columns: Sequence[str] | None, ignore: Sequence[str], limit: int
 ) -> tuple[Rows, np.ndarray | None]:
     """Return x (N, D) and y (N,) or None. x is a temporary file with random access, with the columns' names and NaN for
     null; float32 if it holds all the columns' types exactly, else float64.
@@ -119,11 +111,7 @@ def opened(path: Path) -> Any:
 
 
 def blocks(
-    source: Any,
-    names: list[str],
-    labels: list[str],
-    dtype: np.dtype,
-    y: list[np.ndarray],
+    source: Any, names: list[str], labels: list[str], dtype: np.dtype, y: list[np.ndarray]
 ) -> Iterator[Any]:
     """Yield the rows (n, D) of these columns in blocks, and append their labels to y."""
     few = {"batch_size": AT_ONCE, "batch_readahead": 1, "fragment_readahead": 1}

@@ -55,11 +55,7 @@ def check_names(names: Iterable, who: str) -> None:
 
 
 def check_learned(
-    source: str,
-    learned: Sequence[str],
-    here: Sequence[str],
-    who: str,
-    hint: str,
+    source: str, learned: Sequence[str], here: Sequence[str], who: str, hint: str
 ) -> None:
     """Raise BadFile unless these columns are the ones that `who` learned, in any order.
 

@@ -24,11 +24,7 @@ class BadFile(ValueError):
     """A file whose content is not what was expected. The message names the file, the expectation and the finding."""
 
     def __init__(
-        self,
-        path: str | os.PathLike[str],
-        expected: str,
-        got: object,
-        hint: str = "",
+        self, path: str | os.PathLike[str], expected: str, got: object, hint: str = ""
     ) -> None:
         super().__init__(
             f"{os.fspath(path)}: expected {expected}, got {got}. {hint.strip()}".rstrip()
@@ -101,10 +97,10 @@ class Dataset:
             )
 
     def __repr__(self) -> str:
-        of = " x ".join(map(str, self.shape))
-        rows = f"{len(self.x_train):,} training and {len(self.x_test):,} test rows of {of}"
-        labels = "" if self.y_train is None else ", labels"
-        return f"Dataset({self.name}: {rows}, {self.x_train.dtype}{labels})"
+        rows = f"{len(self.x_train):,} training and {len(self.x_test):,} test rows of "
+        rows += " x ".join(map(str, self.shape))
+        rows += f", {self.x_train.dtype}"
+        return f"Dataset({self.name}: {rows}{'' if self.y_train is None else ', labels'})"
 
     @property
     def shape(self) -> tuple[int, ...]:

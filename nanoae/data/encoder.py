@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -22,6 +21,7 @@ from nanoae.data.number import check_unit
 from nanoae.data.scaling import RobustScaler, Transformer, fit_known
 from nanoae.data.table import Table
 from nanoae.guard import guard
+from nanoae.warning import warn
 
 RARE = 0.05  # share of the rows with values that occur once, from which these become "other"
 
@@ -39,9 +39,10 @@ class TableEncoder(FrameOutput, Transformer):
     >>> encoder = TableEncoder().fit(table)
     >>> ae = Autoencoder(loss=Mixed(encoder.blocks_), missing="mask").fit(encoder.transform(table))
 
-    Categories are text columns, columns of digits with leading zeros (such as ZIP codes, with a warning), and columns
-    whose type says so, such as a pandas Categorical of integers. Booleans, also as "TRUE" or "true", are the numbers 1
-    and 0. A category is the same in all its spellings: 1, 1.0, "1" and "1.0"; True, "True" and "TRUE".
+    Categories are text columns, columns of digits with leading zeros (such as ZIP codes) or of more digits than float64
+    holds, with a warning, and columns whose type says so, such as a pandas Categorical of integers. Booleans, also as
+    "TRUE" or "true", are the numbers 1 and 0. A category is the same in all its spellings: 1, 1.0, "1" and "1.0"; True,
+    "True" and "TRUE". But "1.10" is not "1.1", which may be another version.
 
     "other" stands for values not seen in fit and for those beyond the `max_categories` most frequent. The share of new
     rows with an unseen value is about that of the rows whose value occurs once (Good 1953). So if two or more values
@@ -103,8 +104,8 @@ class TableEncoder(FrameOutput, Transformer):
         if text.codes:
             self._warn(
                 i,
-                f"is read as categories, since leading zeros or plus signs, as in {text.codes[0]!r}, suggest codes. If "
-                f"they are codes, {text.hint_text}; otherwise write the numbers without them.",
+                f"is read as categories, since leading zeros or plus signs, or many digits, as in {text.codes[0]!r}, "
+                f"suggest codes. If they are codes, {text.hint_text}; otherwise write the numbers without them.",
             )
         kinds = {isinstance(cell, str) for cell in table.cells[i].tolist() if not is_nothing(cell)}
         if len(kinds) > 1 and not text.declared:
@@ -114,7 +115,7 @@ class TableEncoder(FrameOutput, Transformer):
             )
 
     def _warn(self, i: int, finding: str) -> None:
-        warnings.warn(f"TableEncoder: column {self.names_[i]!r} {finding}", stacklevel=6)
+        warn(f"TableEncoder: column {self.names_[i]!r} {finding}")
 
     def _categories(self, column: np.ndarray) -> tuple[list[str], float]:
         """Return the values of a column that become categories, and the share of all others."""

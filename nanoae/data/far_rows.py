@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from nanoae.data.fill_value import LEAST, LEAST_NEGATIVE, warn_about_fill_values
 from nanoae.survey import extremes, host_ops
+from nanoae.warning import warn
 
 LOOK = 1 << 17  # cells checked of a larger table
 # Distances outside a column's range, in units of that range:
@@ -78,10 +78,9 @@ class ColumnRanges:
         i = int(far.argmax())
         expected = f"from {low[i]:.4g} to {high[i]:.4g}"
         got = f"{np.nanmin(rows[:, i]):.4g} to {np.nanmax(rows[:, i]):.4g}"
-        warnings.warn(
+        warn(
             f"{who}: expected rows on the scale of the training data, column {called[i]!r} {expected}, got {got}; "
-            f"{far.sum()} of {len(far)} columns are out of range. Use the units and the scaler of the training rows.",
-            stacklevel=5,
+            f"{far.sum()} of {len(far)} columns are out of range. Use the units and the scaler of the training rows."
         )
 
     @functools.cached_property

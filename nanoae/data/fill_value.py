@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from nanoae.data.cell import warn_about_codes
+from nanoae.warning import warn
 
 MOST_ROWS = 10_000  # rows that are checked
 # Common fill values, written with %.6g: nines, powers of ten, netCDF's defaults, and the limits of number types
@@ -20,15 +22,19 @@ DIFFERENT = 5  # least number of distinct other values: fewer are categories
 
 
 def warn_about_fill_values(
-    who: str, X: Any, names: Sequence[Any] | None = None, seen: np.ndarray | None = None
+    who: str, X: Any, names: Sequence[Any] | None, seen: np.ndarray | None = None
 ) -> None:
-    """Warn about each column of X (N, D) that holds a fill value.
+    """Warn about each column of X (N, D) that holds a fill value, or whole numbers that float64 cannot hold.
 
-    This is a value that is repeated far from all others, or a single one if `seen` (2, D) has the column ranges in fit.
+    A fill value is repeated far from all others, or is a single one if `seen` (2, D) has the column ranges in fit.
     """
     rows = np.asarray(X[:: len(X) // MOST_ROWS + 1])
     if not rows.size:
         return
+    names = range(rows.shape[1]) if names is None else names
+    if rows.dtype.kind in "iu":
+        for name, column in zip(names, rows.T, strict=True):
+            warn_about_codes(who, name, column)
     least = np.fmin.reduce(rows)
     most = np.fmax.reduce(rows)
     for ends, once in ((least, True), (most, most != least)):
@@ -42,12 +48,10 @@ def warn_about_fill_values(
                 others = np.append(seen[:, i], others)
             if not is_fill_value(value, filled, others, single=seen is not None):
                 continue
-            name = i if names is None else names[i]
-            warnings.warn(
-                f"{who}: column {name!r} holds {value:.6g} in {100 * filled.mean():.3g} % of its rows, far from "
+            warn(
+                f"{who}: column {names[i]!r} holds {value:.6g} in {100 * filled.mean():.3g} % of its rows, far from "
                 f"all other values ({others.min():.6g} to {others.max():.6g}). If it marks missing values, pass "
-                f'na=["{value:.6g}"] or --na={value:.6g}, or replace it with NaN and use missing="mask".',
-                stacklevel=5,
+                f'na=["{value:.6g}"] or --na={value:.6g}, or replace it with NaN and use missing="mask".'
             )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from nanoae.data.times import PARTS, is_written
+from nanoae.warning import warn
 
 FEW = 10  # least number of rows for a warning
 MOSTLY_OTHERS = 0.5  # share of texts too rare to be learned, from which there is a warning
@@ -26,9 +26,8 @@ def warn_about_ids(
     others   for each column the share of texts too rare to be categories of their own
     """
     if any(column.dtype != object and ends_in_total(column) for column in columns):
-        warnings.warn(
-            f"{who}: the last row holds the sum of all others, like a row of totals. Leave it out.",
-            stacklevel=5,
+        warn(
+            f"{who}: the last row holds the sum of all others, like a row of totals. Leave it out."
         )
     for i, column in enumerate(columns):
         words = column.dtype == object
@@ -41,7 +40,7 @@ def warn_about_ids(
                 else f"numpy.delete(X, {i}, 1)"
             )
             remedy = f"Leave it out: {drop}" + finding[1].format(x=f"X[{name!r}]")
-            warnings.warn(f"{who}: column {name!r} {finding[0]}. {remedy}.", stacklevel=5)
+            warn(f"{who}: column {name!r} {finding[0]}. {remedy}.")
 
 
 def _texts(column: np.ndarray, others: float) -> tuple[str, str] | None:

@@ -68,7 +68,7 @@ def read_idx(
     return numbers.astype(dtype.newbyteorder("="))
 
 
-def read_idx_images(path: Path, limit: int = UNPACK_LIMIT) -> Examples:
+def read_idx_images(path: Path, limit: int) -> Examples:
     """Read a user's IDX file of images (N, ...). If its name contains "images", labels (N,) are read from the file next
     to it with "labels" in its name."""
     x = read_idx(path, limit=limit)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Examples
 from nanoae.data.idx import DEFLATE_RATIO, is_idx
 from nanoae.data.image_file import READ, is_image, load_pillow, opened_image, pixels
 from nanoae.data.labels import is_nothing, read_labels
+from nanoae.warning import warn
 
 SUFFIXES = re.compile(r"\.(png|jpe?g|jpe|jfif|bmp|dib|tiff?|webp|gif|p[bgpn]m|jp2|j2k|jpx)")
 NOT_READ = re.compile(
@@ -132,7 +132,7 @@ def images_in(folder: Path) -> list[Path]:
 def warn_left_out(folder: Path, others: list[Path]) -> None:
     if others:
         text = f"{folder}: {len(others)} entries that are no images are left out: {named(others)}"
-        warnings.warn(text, stacklevel=6)  # points at the caller of load_data
+        warn(text)  # points at the caller of load_data
 
 
 def visible(folder: Path) -> list[Path]:

@@ -34,12 +34,7 @@ class Clusters(NamedTuple):
 
 
 def k_means(
-    ops: Ops,
-    x: Array,
-    k: int,
-    seed=None,
-    max_iter: int = 100,
-    start: Array | None = None,
+    ops: Ops, x: Array, k: int, seed=None, max_iter: int = 100, start: Array | None = None
 ) -> Clusters:
     """Cluster x (N, D) float on the device of `ops`. Deterministic for a given seed.
 

@@ -4,7 +4,8 @@ A row has no label if its label is
 
     masked (numpy.ma), None, NaN, pandas' NA or NaT, or an empty text;
     among texts one of GAPS ("NA", "null" and the like) or "unlabelled", with a warning;
-    among classes -1, unless the labels are exactly -1 and 1, which are then two classes.
+    among classes -1, with a warning if it may be a class: beside 0 and 1, or among numbers in half of the rows or
+    fewer. Beside 1 alone it is a class, also with a warning; beside other negative numbers it is refused.
 
 Labels are numbers, booleans or texts, all of one kind.
 """
@@ -14,7 +15,6 @@ from __future__ import annotations
 import numbers
 import re
 import sys
-import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from decimal import Decimal
@@ -22,9 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.data.cell import are_codes, category, objects, twins
+from nanoae.data.cell import are_codes, category, objects, rounded, twins
 from nanoae.data.cell import is_nothing as is_no_value
 from nanoae.data.missing import NUMBER_GAPS, is_gap
+from nanoae.warning import warn
 
 # How NumPy and pandas print missing values
 NEVER_A_CLASS = {"", "nan", "-nan", "<na>", "nat"}
@@ -56,7 +57,7 @@ def read_labels(cells: Sequence[str]) -> np.ndarray:
     return _masked(known, missing) if missing.any() else known
 
 
-def class_labels(y: Any, who: str, classes: np.ndarray | None = None) -> np.ma.MaskedArray:
+def class_labels(y: Any, who: str, classes: np.ndarray | None) -> np.ma.MaskedArray:
     """Return y (N,) as class labels, masked where missing. Raise ValueError for values that cannot be labels.
 
     classes   the known classes: -1 is a label only if it is one of them, and each label is mapped to the class with
@@ -91,12 +92,11 @@ def numeric_labels(y: Any, who: str) -> np.ma.MaskedArray:
         raise ValueError(
             f"{who}: expected numbers, got text ({known[0].item()!r}). Convert y first."
         )
-    if known.dtype.kind in "iu" and np.abs(known.astype(np.float64)).max(initial=0) >= 2**53:
-        lost = [number for number in known.tolist() if int(float(number)) != number]
-        if lost:
-            raise ValueError(
-                f"{who}: expected y that float64 can represent, got {lost[0]}. Subtract its mean first."
-            )
+    lost = rounded(known.tolist())
+    if lost is not None:
+        raise ValueError(
+            f"{who}: expected y that float64 can represent, got {lost}. Subtract its mean first."
+        )
     if np.isinf(known.astype(np.float64)).any():
         raise ValueError(f"{who}: expected finite y, or NaN where there is no label, got infinity.")
     return np.ma.MaskedArray(labels.data.astype(np.float64), labels.mask)
@@ -119,7 +119,7 @@ def one_column(y: Any, name: str = "y") -> np.ndarray:
     sklearn = sys.modules.get("sklearn.exceptions")
     category = sklearn.DataConversionWarning if sklearn else UserWarning
     message = f"A column-vector {name} was passed when a 1d array was expected: {name}.ravel()."
-    warnings.warn(message, category, stacklevel=4)
+    warn(message, category)
     return y.ravel()
 
 
@@ -174,11 +174,8 @@ def _warn_about_gaps(gaps: Sequence[str], who: str) -> None:
     """Warn if a text that was taken for no label could be a class."""
     named_gaps = sorted({gap for gap in gaps if gap.strip().lower() not in NEVER_A_CLASS})
     if named_gaps:
-        marks = ", ".join(map(repr, named_gaps))
-        warnings.warn(
-            f"{who}: taking {marks} for no label. If it is a class, rename it.",
-            stacklevel=6,
-        )
+        listed = str(named_gaps)[1:-1]
+        warn(f"{who}: taking {listed} for no label. If it is a class, rename it.")
 
 
 def _kind(cell: Any, who: str) -> str:
@@ -210,7 +207,7 @@ def _check_spelling(known: np.ndarray, who: str, classes: np.ndarray | None) -> 
     others: Iterable[Any] = [] if classes is None else classes
     pair = twins(map(_meaning, [*others, *labels]))
     if pair:
-        warnings.warn(f"{who}: {pair} are two classes. {ONE}", stacklevel=5)
+        warn(f"{who}: {pair} are two classes. {ONE}")
 
 
 def _warn_about_marks(known: np.ndarray, who: str) -> None:
@@ -218,10 +215,7 @@ def _warn_about_marks(known: np.ndarray, who: str) -> None:
     classes = [str(label).strip().casefold() for label in np.unique(known).tolist()]
     marks = [label for label in classes if label in NUMBER_GAPS or FILLED.fullmatch(label)]
     if marks and max(map(len, classes)) > 1:  # "+" and "-" may be the two classes
-        warnings.warn(
-            f"{who}: taking {marks[0]!r} for a class. If it stands for no label, leave it empty.",
-            stacklevel=5,
-        )
+        warn(f"{who}: taking {marks[0]!r} for a class. If it stands for no label, leave it empty.")
 
 
 def _meaning(label: Any) -> str:
@@ -255,18 +249,18 @@ def _of_classes(labels: np.ma.MaskedArray, who: str, classes: np.ndarray) -> np.
 def _stands_for_none(labels: np.ma.MaskedArray, minus: np.ndarray, who: str) -> bool:
     """Return True if the labels -1 stand for no label. Raise ValueError if that is ambiguous."""
     marked = bool(labels.mask.any())
-    others = np.unique(labels.data[~labels.mask & ~minus]).tolist()
-    if len(others) == 1 and _meaning(others[0]) == "1":
+    others = [_meaning(label) for label in np.unique(labels.data[~labels.mask & ~minus]).tolist()]
+    if others == ["1"]:
         if not marked:
-            warnings.warn(
-                f"{who}: taking -1 and 1 for two classes, since there are no other labels. Otherwise {HINT}",
-                stacklevel=5,
-            )
+            warn(f"{who}: taking -1 and 1 for two classes. Otherwise {HINT}")
         return False
-    if others and re.match(r"-\d", _meaning(others[0])):
-        raise ValueError(f"{who}: expected no class below 0 next to -1, got {others[0]!r}. {HINT}")
+    if others and re.match(r"-\d", others[0]):
+        raise ValueError(f"{who}: expected no class below 0 next to -1, got {others[0]}. {HINT}")
     if marked and labels.dtype.kind != "U":
         raise ValueError(
             f"{who}: expected one marker of missing labels, got -1 and empty labels. {HINT}"
         )
+    n = minus.sum()
+    if others == ["0", "1"] or ("".join(others).isdecimal() and 2 * n <= len(labels)):
+        warn(f"{who}: {n} of {len(labels)} labels are -1. {HINT}")
     return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -13,6 +12,7 @@ from nanoae.data.columns import dense, labels, library
 from nanoae.data.table import Table
 from nanoae.rows import Rows, rows_of, stored
 from nanoae.survey import bad_values, extremes
+from nanoae.warning import warn
 
 MANY = 1 << 18  # numbers from which all cores compute a sum
 MASK = 'Autoencoder and AnomalyDetector take NaN with missing="mask".'
@@ -54,8 +54,9 @@ def read_blocks(blocks: Iterable[Any], name: str) -> Iterator[np.ndarray]:
         rows = as_numbers(block, name)
         if rows.ndim == 0 or names not in (None, first):
             wanted = "" if first is None else f" of the columns {first}"
-            got = names or type(block).__name__
-            raise ValueError(f"{name}: expected blocks of rows (n, ...){wanted}, got {got}.")
+            raise ValueError(
+                f"{name}: expected blocks of rows (n, ...){wanted}, got {names or type(block).__name__}."
+            )
         yield rows
 
 
@@ -115,10 +116,9 @@ def warn_of_lost_digits(X: np.ndarray, dtype, name: str) -> None:
         place = np.argwhere(lost)[0].tolist()
         column = place[0] if len(place) == 1 else tuple(place)
         at = tuple(place)
-        warnings.warn(
+        warn(
             f"{name}: the values of column {column}, {low[at]:.12g} to {high[at]:.12g}, are (nearly) equal in float32. "
-            'Subtract their mean first, or use dtype="float64".',
-            stacklevel=4,
+            'Subtract their mean first, or use dtype="float64".'
         )
 
 

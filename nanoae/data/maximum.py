@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +9,7 @@ import numpy as np
 
 from nanoae.interval import Interval
 from nanoae.rows import by_blocks
+from nanoae.warning import warn
 
 # White in images of 8, 10, 12, 14 and 16 bits, and in the digits of `load_data`
 WHITE = (255, 1023, 4095, 16383, 65535)
@@ -113,9 +112,7 @@ def range_of(x: np.ndarray) -> str:
     """Return "uint8 from 0 to 255", for messages."""
     if not x.size:
         return f"{x.dtype}, none"
-    low = float(x.min())
-    high = float(x.max())
-    return f"{x.dtype} from {low:g} to {high:g}"
+    return f"{x.dtype} from {float(x.min()):g} to {float(x.max()):g}"
 
 
 def scale_hint(low: float, high: float, most: float) -> str:
@@ -146,13 +143,7 @@ def scale_of(x: np.ndarray, table: bool = False) -> list[Any]:
     return [float(np.fmin.reduce(lows)), float(np.fmax.reduce(highs)), kind]
 
 
-def check_scale(
-    who: str,
-    learned: Sequence[Any],
-    x: np.ndarray,
-    table: bool = False,
-    most: float = math.nan,
-) -> None:
+def check_scale(who: str, learned: Sequence[Any], x: np.ndarray, table: bool, most: float) -> None:
     """Check that rows x (N, ...) are on the scale of the training data, whose `scale_of` is `learned`.
 
     It detects pixels of which only one side was divided by 255. Raise ValueError if their type marks them as pixels,
@@ -185,7 +176,7 @@ def check_scale(
     message = f"{who}: expected {expected}, got {range_of(x)}. Scale both in the same way{hint}."
     if types & PIXELS:
         raise ValueError(message)
-    warnings.warn(message, stacklevel=5)
+    warn(message)
 
 
 def check_maximum(name: str, maximum: float, *parts: np.ndarray) -> None:

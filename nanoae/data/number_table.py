@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nanoae.data.cell import CODE
+from nanoae.data.cell import CODE, warn_about_codes
 from nanoae.data.columns import check_learned
 from nanoae.data.dataset import BadFile, Examples
 from nanoae.data.identity import warn_about_ids
@@ -23,21 +22,18 @@ from nanoae.data.text_table import TextTable, open_table
 from nanoae.rows import gathered
 from nanoae.spelling import did_you_mean, short
 from nanoae.survey import sample
+from nanoae.warning import warn
 
 LARGEST = float(np.finfo(np.float32).max)
 AT_ONCE = 1 << 21  # cells parsed together, enough to detect the number format of a column
-A_CODE = re.compile(rf"\n(?:{CODE.pattern})(?=\n)")
+A_CODE = re.compile(rf"\n(?:{CODE.pattern}|\d{{16,}})(?=\n)")
 LEFT_OUT = (
     "Name a label column with label=, --label; leave out other non-features with ignore=, --ignore."
 )
 
 
 def read_numbers(
-    path: Path,
-    label: str | None,
-    columns: Sequence[str] | None,
-    written: TextFormat,
-    limit: int,
+    path: Path, label: str | None, columns: Sequence[str] | None, written: TextFormat, limit: int
 ) -> Examples:
     """Read a text table of numbers, one example per row. The arguments are those of `load_data`.
 
@@ -87,8 +83,6 @@ class NumberTable:
     def plain(self) -> Iterator[np.ndarray]:
         """Yield the numbers in blocks if all are in Python's notation, else raise ValueError."""
         format = self.text.format
-        if format.na:
-            raise ValueError
         decimal = format.decimal
         points = False
         counts: Any = np.zeros(len(self.features), bool)
@@ -96,7 +90,11 @@ class NumberTable:
         for _, block in self.text.blocks():
             columns = [block[at] for at in self.features]
             joined = "\n".join(["", *map("\n".join, columns), ""])
-            if "_" in joined or A_CODE.search(joined.replace(" ", "")):  # "20_24" is not 2024
+            if not (self.learned or counts.any()):  # in the first block
+                for name, cells in zip(self.columns, columns, strict=True):
+                    warn_about_codes(self.source, name, cells)
+            # "20_24" is not 2024
+            if format.na or "_" in joined or A_CODE.search(joined.replace(" ", "")):
                 raise ValueError
             points = points or "." in joined
             if decimal is None and points and POINT.search(joined):
@@ -125,7 +123,7 @@ class NumberTable:
             column = table.text_column(at, self.marks[i])
             columns.append(column)
             if column.codes and not self.learned:
-                got = f"codes with leading zeros or plus signs, such as {column.codes[0]!r}"
+                got = f"codes with leading zeros or plus signs, or many digits, such as {column.codes[0]!r}"
                 raise column.refused("numbers", got, "Write them without, or leave the column out.")
             self.marks[i] = self.marks[i] or column.decided()
             unit = column.unit()
@@ -159,10 +157,8 @@ def find_features(text: Any, label: str | None, wanted: Sequence[str] | None) ->
     if text.names and not found:
         raise BadFile(text.path, "columns to learn from", "only the label and columns to ignore")
     if wanted is not None and not text.named:
-        order = short(", ".join(wanted))
-        warnings.warn(
-            f"{text.path}: its columns have no names; taking them in the order {order}",
-            stacklevel=4,
+        warn(
+            f"{text.path}: its columns have no names; taking them in the order {short(', '.join(wanted))}"
         )
     elif wanted is not None:
         check_learned(str(text.path), wanted, found, "the model learned", LEFT_OUT)
@@ -174,14 +170,14 @@ def no_number(column: TextColumn, row: int, name: str | int) -> BadFile:
     """Return the error for the cell in that row."""
     cell = column.cells[row]
     text = cell in column.parted[1]
-    if text and column.mostly_numbers and not number(cell or ""):
-        return column.no_number(cell or "")
     where = f"in row {column.rows[row]}, column {name!r}"
     if text and number(cell or ""):
         expected = f"a number with the decimal mark {column.format.decimal!r} {where}"
         return BadFile(column.source, expected, short(cell), column.hint_decimal)
+    if text and column.mostly_numbers:
+        return column.no_number(cell or "")
     size = f" up to {LARGEST:.2g}" if cell in column.parted[0] else ""
     hint = LEFT_OUT if text else "Fill it in, or remove the row."
-    if text and isinstance(name, int) and row == 0:
+    if text and isinstance(name, int) and column.rows[row] == 1:
         hint = "If the first row names the columns: header=True, --header yes."
     return BadFile(column.source, f"a number{size} {where}", short(cell), hint)

@@ -93,8 +93,8 @@ def read_rows(
         rows.names = table.names
         return rows
     if suffix != ".npy":
-        kinds = ", ".join((".npy", ".csv", *FORMATS))
-        raise BadFile(path, f"a {kinds} file, or a folder of Parquet files", suffix or "another")
+        expected = f"a .npy, .csv, {', '.join(FORMATS)} file, or a folder of Parquet files"
+        raise BadFile(path, expected, suffix or "another")
     if ignore:
         raise BadFile(path, "a file that names its columns with --ignore", "a .npy file")
     x = mapped(path)

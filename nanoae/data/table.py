@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.data.cell import exact, plain, texts
+from nanoae.data.cell import exact, plain, texts, warn_about_codes
 from nanoae.data.columns import check_names, dense, frame_columns, labels
 from nanoae.data.dataset import UNPACK_LIMIT, BadFile
 from nanoae.data.text_column import TextColumn
@@ -99,6 +99,8 @@ class Table:
                 f"{self.source}: expected finite numbers, got {values[at]} in row {self.rows[at]}, column {name!r}. "
                 "Correct the value, or leave the cell empty."
             )
+        if numeric is None:
+            warn_about_codes(self.source, name, self.cells[i])
         check_index(self.source, name, values, self.format is not None)
         return values
 
@@ -150,10 +152,9 @@ class Table:
         cells = dict(zip(self.names, self.cells, strict=True))
         for name in names:
             if name not in cells:
-                got = ", ".join(self.names)
-                hint = did_you_mean(name, self.names)
                 raise ValueError(
-                    f"{self.source}: expected the column {name!r} to ignore, got {got}.{hint}"
+                    f"{self.source}: expected the column {name!r} to ignore, got {', '.join(self.names)}."
+                    f"{did_you_mean(name, self.names)}"
                 )
         left_out = set(names)
         kept = [name for name in self.names if name not in left_out]
@@ -185,7 +186,7 @@ class Table:
         return found.pop() if len(found) == 1 else None
 
 
-def has_text(X: Any, who: str = "table") -> bool:
+def has_text(X: Any, who: str) -> bool:
     """Return True if X is a Table, or a data frame with categories in some column."""
     if isinstance(X, Table) or labels(X, who) is None:
         return isinstance(X, Table)

@@ -89,8 +89,8 @@ def read_mixed(
     label: str | None,
     columns: Sequence[str] | None,
     written: TextFormat,
-    limit: int = UNPACK_LIMIT,
-    encoder: TableEncoder | None = None,
+    limit: int,
+    encoder: TableEncoder | None,
 ) -> Dataset:
     """Read a text table whose cells may be words or empty. The arguments are those of `load_data`.
 

@@ -19,6 +19,7 @@ from nanoae.spelling import short
 
 # Share of numbers from which a column is numeric, and a text in it a mistake
 MOSTLY = 0.9
+LOOK = 100  # the first row below a header is nearer to the top
 TRUTHS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0}
 CODES = 5  # distinct numbers from which they are measurements; fewer, among texts, are codes like the texts
 
@@ -311,7 +312,8 @@ class TextColumn:
         gap = f"; if it marks a missing value, leave the cell empty or {self.hint_missing(cell)}"
         if self.counts[cell] == 1 and len(self.parted[1]) > 1:
             gap = ""
-        units = ", or remove a row of units" if at == 0 else ""
+        # The first row of the table, rather than that of a later part
+        units = ", or remove a row of units" if at == 0 and self.rows[0] < LOOK else ""
         hint = f"Correct it{units}{gap}; if the column is text, {self.hint_text}."
         where = f"row {self.rows[at]}, column {self.name!r}"
         return BadFile(self.source, f"a number in {where}, {most}", short(cell), hint)
@@ -327,8 +329,8 @@ class TextColumn:
 
     @property
     def hint_decimal(self) -> str:
-        in_file = 'Name the decimal mark: decimal="." or ",", --decimal.'
-        return in_file if self.written else "Convert them to numbers."
+        named = 'Name the decimal mark: decimal="." or ",", --decimal.'
+        return named if self.written else "Convert them to numbers."
 
     @property
     def hint_text(self) -> str:

@@ -53,12 +53,7 @@ def open_text(
 
 
 def check(
-    path: Path,
-    content: IO[bytes],
-    kind: str,
-    encoding: str,
-    most: float,
-    remedy: str,
+    path: Path, content: IO[bytes], kind: str, encoding: str, most: float, remedy: str
 ) -> None:
     """Raise BadFile, with the line, for content in another encoding, for binary data, and beyond `most` bytes."""
     content.seek(0)
@@ -74,10 +69,8 @@ def check(
             text = decoder.decode(chunk, final=last)
         except UnicodeDecodeError as error:
             line += error.object.count(b"\n", 0, error.start)
-            name = encoding.upper().removesuffix("-SIG")
-            raise BadFile(
-                path, f"a valid {kind} in {name}", f"{error}, in line {line}", remedy
-            ) from error
+            wanted = f"a valid {kind} in {encoding.upper().removesuffix('-SIG')}"
+            raise BadFile(path, wanted, f"{error}, in line {line}", remedy) from error
         size += len(chunk)
         end = max(text.rfind("\n"), text.rfind("\r"))
         length = len(text) - 1 - end + (length if end < 0 else 0)

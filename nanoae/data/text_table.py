@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 import re
-import warnings
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,12 +13,13 @@ from itertools import chain, islice, takewhile
 from pathlib import Path
 
 from nanoae.data.columns import check_names
-from nanoae.data.dataset import UNPACK_LIMIT, BadFile
+from nanoae.data.dataset import BadFile
 from nanoae.data.header import is_header, is_number
 from nanoae.data.separator import first_rows, separator_of, split
 from nanoae.data.text_file import open_text
 from nanoae.data.text_format import TextFormat
 from nanoae.spelling import did_you_mean, short
+from nanoae.warning import warn
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 # Most lines, and most characters, used to detect separator and header
@@ -47,7 +47,7 @@ def suffix_of(path: Path) -> str:
 
 
 @contextmanager
-def open_table(path: Path, written: TextFormat, limit: int = UNPACK_LIMIT) -> Iterator[TextTable]:
+def open_table(path: Path, written: TextFormat, limit: int) -> Iterator[TextTable]:
     with open_text(path, "CSV table", written.encoding, limit) as text:
         yield TextTable(path, text, written)
 
@@ -145,10 +145,9 @@ class TextTable:
             got = f"{shown}, which may be either"
             raise BadFile(self.path, "a first row of names, or of values", got, hint)
         if named and len(first) <= 2 and all(map(is_number, first)):
-            warnings.warn(
+            warn(
                 f"{self.path}: taking the first row, {shown}, as column names. If it holds values, pass "
-                "header=False or --header no",
-                stacklevel=5,
+                "header=False or --header no"
             )
         return named
 

@@ -61,11 +61,7 @@ LEFT_OUT = {"polars": "X.drop({name!r})", "arrow": "X.drop_columns({name!r})"}
 
 
 def no_number(
-    who: str,
-    got: str,
-    library: str,
-    name: Any = None,
-    kind: str | None = None,
+    who: str, got: str, library: str, name: Any = None, kind: str | None = None
 ) -> ValueError:
     """Return the error for dates or times in column `name` of a library's frame, or in an array (library="numpy").
 

@@ -117,11 +117,7 @@ class OfDetector(Parts):
         normal = (self.model.threshold_ - score) >= 0.0  # NaN counts as abnormal
         label = normal.where(np.array(self.normal), np.array(self.abnormal))
         p = self.p_value(score)
-        return {
-            "score": (score, ()),
-            "label": (label, ()),
-            "p_value": (p, ()),
-        }
+        return {"score": (score, ()), "label": (label, ()), "p_value": (p, ())}
 
     def p_value(self, score: Value) -> Value:
         """(1 + #{calibration scores >= s}) / (n + 1), counting scores equal up to rounding; the minimum for NaN."""

@@ -41,7 +41,7 @@ from nanoae.spelling import one_of
 Outputs = dict[str, tuple[Value, Sequence[int]]]  # name -> the value (N, *shape), shape
 
 
-def graph_of(model: Any, what: str | None = None, single: bool = False) -> Graph:
+def graph_of(model: Any, what: str | None, single: bool) -> Graph:
     """The graph of a fitted model; what: one of its parts, or None for all that need only x. single: see `Graph`."""
     graph = Graph(single)
     parts = parts_of(model, graph)

@@ -21,7 +21,7 @@ from nanoae.extra import extra
 from nanoae.interchange.weights import network_of, set_weights, state_dict, views
 
 
-def content_of(model: Any, notes: dict[str, Any] | None = None) -> bytes:
+def content_of(model: Any, notes: dict[str, Any] | None) -> bytes:
     """The file content of a fitted model; for a Sequential, only its weights."""
     if isinstance(model, Sequential):
         return extra("safetensors.numpy").save(state_dict(model))

@@ -9,7 +9,6 @@ for writing. A dense layer in each:
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,6 +28,7 @@ from nanoae.engine.recurrent import GRU
 from nanoae.engine.sequences import TimeDistributed
 from nanoae.engine.shape import Reshape
 from nanoae.spelling import did_you_mean
+from nanoae.warning import warn
 
 # a view of a layer's array, and its shape in the other library
 Seen = tuple[Array, tuple[int, ...]]
@@ -125,10 +125,9 @@ def check_activations(model: Any, weights: Any) -> None:
             f"weights learned with {', '.join(theirs) or 'none'}. Build the model with their activation=..."
         )
     if not hasattr(weights, "activations") and getattr(model, "activation", None) == AUTO:
-        warnings.warn(
+        warn(
             f'set_weights: activation="auto" means {", ".join(dict.fromkeys(own)) or "none"} in this model; the '
-            "weights do not say with which they were learned. Set activation=... explicitly.",
-            stacklevel=3,
+            "weights do not say with which they were learned. Set activation=... explicitly."
         )
 
 

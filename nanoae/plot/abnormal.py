@@ -115,12 +115,7 @@ def explanation(
 
 
 def maps(
-    shares: NDArray[Any],
-    images: ArrayLike,
-    shape: Shape | None,
-    n: int,
-    title: str,
-    ax: Any,
+    shares: NDArray[Any], images: ArrayLike, shape: Shape | None, n: int, title: str, ax: Any
 ) -> Any:
     grey = batch("explanation: images", images, shape, only_images=True)[:n]
     parts = batch("explanation: shares", shares, shape, only_images=True)[:n]

@@ -54,11 +54,7 @@ def matplotlib() -> Any:
 
 
 def axes_for(
-    ax: Axes | Maker | None,
-    width: float,
-    height: float,
-    full: bool = False,
-    **how: Any,
+    ax: Axes | Maker | None, width: float, height: float, full: bool = False, **how: Any
 ) -> Any:
     """`ax`, or, if it is None, the axes of a new pyplot figure, which notebooks and `plt.show()` display.
 

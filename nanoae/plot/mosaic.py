@@ -158,10 +158,7 @@ def signed(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def batch(
-    what: str,
-    array: ArrayLike,
-    shape: Shape | None,
-    only_images: bool = False,
+    what: str, array: ArrayLike, shape: Shape | None, only_images: bool = False
 ) -> NDArray[Any]:
     """`array` as float32 (n, H, W), (n, 3, H, W) or (n, D); a single channel, or a fourth, is dropped."""
     array = np.asarray(array)

@@ -158,10 +158,7 @@ def dots(ax: Any, points: NDArray[Any], colours: dict[str, Any]) -> Any:
 
 
 def colouring(
-    what: str,
-    labels: ArrayLike | None,
-    n: int,
-    keep: NDArray[np.intp],
+    what: str, labels: ArrayLike | None, n: int, keep: NDArray[np.intp]
 ) -> tuple[dict[str, Any], list[str]]:
     """Arguments of `scatter` that colour the points `keep`, and the names of the values 0, 1, ... for classes."""
     if labels is None:

@@ -59,11 +59,7 @@ class Codes:
         }
 
     def sliders(
-        self,
-        page: Page,
-        prior: Any,
-        known: Sequence[str],
-        row_labels: Sequence[str],
+        self, page: Page, prior: Any, known: Sequence[str], row_labels: Sequence[str]
     ) -> dict[str, Any]:
         """The data of the explorer; known: the labels of a conditional model; row_labels: the labels of the rows."""
         codes = self.values

@@ -61,21 +61,14 @@ explained = in_file(plot.explanation)
 
 
 def error_maps(
-    path: PathT,
-    images: ArrayLike,
-    shares: ArrayLike,
-    shape: Shape | None = None,
-    n: int = 10,
+    path: PathT, images: ArrayLike, shares: ArrayLike, shape: Shape | None = None, n: int = 10
 ) -> PathT:
     """`plot.explanation` of images as a file: the first n images, in grey, over what makes them abnormal."""
     return explained(path, shares, n=n, images=images, shape=shape)
 
 
 def share_bars(
-    path: PathT,
-    shares: ArrayLike,
-    names: Sequence[str] | None = None,
-    n: int = 8,
+    path: PathT, shares: ArrayLike, names: Sequence[str] | None = None, n: int = 8
 ) -> PathT:
     """`plot.explanation` of one row as a file: the n largest of its signed shares (D,)."""
     if np.ndim(shares) != 1:
@@ -100,10 +93,7 @@ def code_scatter(
 
 
 def panels(
-    path: PathT,
-    panels: Mapping[str, ArrayLike],
-    colour: ArrayLike | None = None,
-    label: str = "",
+    path: PathT, panels: Mapping[str, ArrayLike], colour: ArrayLike | None = None, label: str = ""
 ) -> PathT:
     """Titled scatter plots of arrays (N, 2) side by side, of the same rows; row i has the colour colour[i] in each.
 

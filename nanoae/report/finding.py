@@ -114,9 +114,7 @@ def of_codes(codes: np.ndarray, results: Mapping[str, float]) -> list[Finding]:
         )
         return [
             Finding(
-                f"{len(dead)} of {k} code units are unused ({which}).",
-                text,
-                fine=len(dead) < k / 2,
+                f"{len(dead)} of {k} code units are unused ({which}).", text, fine=len(dead) < k / 2
             )
         ]
     return [
@@ -168,8 +166,7 @@ def of_curves(history: Mapping[str, np.ndarray], best_kept: bool) -> list[Findin
     if len(loss) and loss[-1] > loss[0]:
         found.append(
             Finding(
-                "The loss rose during training.",
-                "Try a smaller learning_rate, or scaled columns.",
+                "The loss rose during training.", "Try a smaller learning_rate, or scaled columns."
             )
         )
     return found

@@ -18,22 +18,13 @@ def page(title: str, steps: list[Step], curves: list[list[float]], shown: int) -
     records = [
         step_record(step, steps[0], curve, texts) for step, curve in zip(steps, curves, strict=True)
     ]
-    record = {
-        "title": title,
-        "eps": EPS,
-        "shown": shown,
-        "steps": records,
-        "texts": list(texts),
-    }
+    record = {"title": title, "eps": EPS, "shown": shown, "steps": records, "texts": list(texts)}
     pieces = {"title": html.escape(title), "record": embedded(record)}
     return filled(Path(__file__).with_name("page.html"), pieces)
 
 
 def step_record(
-    step: Step,
-    right: Step,
-    curve: list[float],
-    texts: dict[str, int],
+    step: Step, right: Step, curve: list[float], texts: dict[str, int]
 ) -> dict[str, Any]:
     breakage = step.breakage
 

@@ -142,12 +142,7 @@ class Step:
         net, _, optimizer = self.twins
         for i, layer in reversed(list(enumerate(self.net.layers))):
             twin = net.layers[i]
-            known = {
-                "x": inputs[i],
-                "y": inputs[i + 1],
-                "dy": len(self.entries) - 1,
-                **weights[i],
-            }
+            known = {"x": inputs[i], "y": inputs[i + 1], "dy": len(self.entries) - 1, **weights[i]}
             dy = layer.backward(dy)
             dx = attempt(twin.backward, numbers)
             for name, grad in layer.grads.items():

@@ -16,7 +16,6 @@ import json
 import os
 import re
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +31,7 @@ from nanoae.lock import locked_folder
 from nanoae.training import state
 from nanoae.training.sameness import check_same, comparable, fingerprint, versions
 from nanoae.training.state import Arrays, Facts
+from nanoae.warning import warn
 from nanoae.whole_file import whole_file
 
 if TYPE_CHECKING:
@@ -238,10 +238,7 @@ class Checkpoints(Configurable):
         self.reported = str(self.failure)
         existing = [*filter(os.path.exists, self.good)]
         safe = f"The last one written is {existing[-1]}" if existing else "No earlier one exists"
-        warnings.warn(
-            f"{when}a checkpoint could not be written: {self.failure}. {safe}; training continues",
-            stacklevel=3,
-        )
+        warn(f"{when}a checkpoint could not be written: {self.failure}. {safe}; training continues")
 
 
 def files(folder: Path) -> list[tuple[int, Path]]:
@@ -264,7 +261,7 @@ def latest(folder: Path) -> tuple[Path, Facts, Arrays]:
             damaged = damaged or error
             continue
         if damaged:
-            warnings.warn(f"{damaged} Resuming from the previous one, {path.name}.", stacklevel=3)
+            warn(f"{damaged} Resuming from the previous one, {path.name}.")
         return path, header, arrays
     wanted = "expected checkpoints to resume from, got none"
     raise damaged or FileNotFoundError(2, wanted, str(folder))

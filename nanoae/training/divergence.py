@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nanoae.backend import Array
 from nanoae.training import state
+from nanoae.warning import warn
 
 if TYPE_CHECKING:
     from nanoae.training.loop import Trainer
@@ -121,9 +121,8 @@ def epoch_or_again(trainer: Trainer, x: Array, t: Array | None, scale: float) ->
                 raise
             state.restore(trainer, *trainer.good)
             trainer.updates.rate_scale = rate_scale
-            warnings.warn(
-                f"{error} Going back to the end of epoch {trainer.at.epoch}, at {rate_scale:g} of the learning rate",
-                stacklevel=5,
+            warn(
+                f"{error} Going back to the end of epoch {trainer.at.epoch}, at {rate_scale:g} of the learning rate"
             )
 
 

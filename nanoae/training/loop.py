@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import operator
 import time
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +25,7 @@ from nanoae.training.order import windows
 from nanoae.training.runner import RowWindow, StepRunner, repeatable
 from nanoae.training.state import Arrays, Facts, Position
 from nanoae.training.updates import Updates
+from nanoae.warning import warn
 
 History = dict[str, list[float]]
 Callback = Callable[["Trainer", dict[str, float]], object]
@@ -308,10 +308,9 @@ class Trainer(Reused):
         self.interrupted = True
         if self.checkpoints is not None and whole:
             self.checkpoints.save(self, wait=True)
-        warnings.warn(
+        warn(
             f"training was interrupted in epoch {len(self.history['loss']) + 1} of {self.epochs}; "
-            "what was learned so far is kept",
-            stacklevel=3,
+            "what was learned so far is kept"
         )
 
     def finish(self) -> None:
