@@ -17,7 +17,7 @@ CLASSES = {  # also used in model files, which must always load
 }
 NAMES = {  # class -> {former name: current name} of arguments (used in files, too), attributes and methods
     "Layer": {"resolve": "infer_shape"},
-    "Loss": {"output": "predict", "free": "neutral"},
+    "Loss": {"output": "predict"},
     "Embedding": {"n_words": "n_tokens", "words": "ids"},
     "KFAC": {
         "trust": "kl_clip",

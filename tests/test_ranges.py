@@ -39,12 +39,12 @@ def vae(**settings):
 IDENTITY = 'use output_activation="identity"'
 LINEAR = "end the decoder in a Linear"
 BOUNDED = {  # name -> (an untrained estimator, the ends of what it can give, what makes them, what to do)
-    "sigmoid": (make(output_activation="sigmoid"), (0, 1), "where the output's Sigmoid() ends", f"255), or {IDENTITY}"),
-    "tanh": (make(output_activation="tanh"), (-1, 1), "where the output's Tanh() ends", f"- 1), or {IDENTITY}"),
+    "sigmoid": (make(output_activation="sigmoid"), (0, 1), "where the output's Sigmoid() ends", f"or {IDENTITY}"),
+    "tanh": (make(output_activation="tanh"), (-1, 1), "where the output's Tanh() ends", f"or {IDENTITY}"),
     "relu": (make(output_activation="relu"), (0, INFINITE), "where the output's ReLU() ends", IDENTITY),
     "softplus": (make(output_activation="softplus"), (0, INFINITE), "Softplus() ends", IDENTITY),
     "elu": (make(output_activation="elu"), (-1, INFINITE), "ELU() ends", IDENTITY),
-    "bce": (make(loss="bce"), (0, 1), 'with loss="bce"', 'X / 255), or use loss="mse"'),
+    "bce": (make(loss="bce"), (0, 1), 'with loss="bce"', 'or use loss="mse"'),
     "BCE": (make(loss=BCE("sum")), (0, 1), 'with loss="bce"', 'use loss="mse"'),
     "gaps": (make(loss="bce", missing="mask"), (0, 1), 'with loss="bce"', 'use loss="mse"'),
     "tied": (make(tied_weights=True, output_activation="sigmoid"), (0, 1), "Sigmoid() ends", IDENTITY),
@@ -70,7 +70,7 @@ BOUNDED = {  # name -> (an untrained estimator, the ends of what it can give, wh
         nanoae.StackedAutoencoder((4, 2), output_activation="sigmoid", **SMALL), (0, 1), "Sigmoid() ends", IDENTITY
     ),
     "stacked bce": (nanoae.StackedAutoencoder((4, 2), loss="bce", **SMALL), (0, 1), 'with loss="bce"', 'loss="mse"'),
-    "bernoulli": (vae(), (0, 1), 'with likelihood="bernoulli"', 'X / 255), or use likelihood="gaussian"'),
+    "bernoulli": (vae(), (0, 1), 'with likelihood="bernoulli"', 'or use likelihood="gaussian"'),
     "gaussian": (vae(likelihood="gaussian", output_activation="tanh"), (-1, 1), "Tanh() ends", IDENTITY),
 }  # fmt: skip
 

@@ -221,7 +221,7 @@ def check_reach(
     least = np.fmin.reduce(least, axis=None)
     most = np.fmax.reduce(most, axis=None)
     got = f"[{shown(least)}, {shown(most)}]{where}"
-    way = f"Scale the data{scale_hint(low, high, most)}"
+    way = f"Scale the data{scale_hint(low, high, least, most)}"
     if scaling != "none":
         got = f"{got} after scaling={scaling!r}"
         way = 'Use another scaling ("minmax", "none")'

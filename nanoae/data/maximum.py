@@ -115,8 +115,10 @@ def range_of(x: np.ndarray) -> str:
     return f"{x.dtype} from {float(x.min()):g} to {float(x.max()):g}"
 
 
-def scale_hint(low: float, high: float, most: float) -> str:
-    """Return how to scale images with maximum `most` to the range from low to high, or "" if unknown."""
+def scale_hint(low: float, high: float, least: float, most: float) -> str:
+    """Return how to scale pixels from `least` to `most` to the range from low to high, or "" if unknown."""
+    if least < 0:
+        return ""
     white = next((white for white in WHITE if most <= white), None)
     if most == DIGITS_WHITE:
         white = DIGITS_WHITE
@@ -171,7 +173,7 @@ def check_scale(who: str, learned: Sequence[Any], x: np.ndarray, table: bool, mo
     if not odd:
         return
     seen = f"{kind or 'numbers'} from {low:g} to {high:g}"
-    hint = scale_hint(-1 if low < 0 else 0, 1, most) if shares else ""
+    hint = scale_hint(-1 if low < 0 else 0, 1, 0, most) if shares else ""
     expected = f"rows on the scale of the training data, {seen}"
     message = f"{who}: expected {expected}, got {range_of(x)}. Scale both in the same way{hint}."
     if types & PIXELS:
