@@ -9,7 +9,13 @@ import pytest
 
 import nanoae
 from nanoae import AnomalyDetector, Autoencoder, PeaksOverThreshold, Quantile, pyod
-from nanoae.anomaly.calibration import Conformal, SeenRows, benjamini_hochberg, deal
+from nanoae.anomaly.calibration import (
+    Conformal,
+    SeenRows,
+    benjamini_hochberg,
+    deal,
+    groups_of_copies,
+)
 from nanoae.anomaly.surprise import Standing
 from nanoae.cli import main
 
@@ -199,6 +205,36 @@ def test_the_rarest_contamination_lies_beyond_all_scores(rate):
     assert found.threshold_ > 10 * found.tested_scores_.max() and not found.labels_.any()
 
 
+@pytest.mark.parametrize("way", ["copied", "weighted", "held out"])
+def test_copies_are_held_out_together(way):
+    """Networks that had learned the copies of their calibration rows flagged 30 to 60 % of new rows for 10 %."""
+    random = np.random.default_rng(0)
+    shares = []
+    for seed in range(4):
+        rows, new = np.split(random.normal(size=(1040, 6)), [40])
+        found = small(scores="codes", random_state=seed, holdout=0.4 * (way == "held out"))
+        with pytest.warns(UserWarning, match="75% of the 160 training rows are copies of others"):
+            if way == "weighted":
+                found.fit(rows, sample_weight=np.full(40, 4))
+            else:
+                found.fit(rows.repeat(4, axis=0))
+        shares.append((found.predict(new) < 0).mean())
+    assert 0.02 < np.mean(shares) < 0.15
+
+
+def test_rows_of_few_values_are_equal_by_chance(recwarn):
+    """Each row is a group: held out together, the commonest kind would be new to the networks that judge it."""
+    random = np.random.default_rng(0)
+    kinds = np.column_stack([random.integers(0, n, 300) for n in (2, 3, 2)])
+    for X in (kinds, kinds[:, :1], np.ones((9, 3)), random.normal(size=(9, 3)), np.eye(12)):
+        np.testing.assert_array_equal(groups_of_copies(X), np.arange(len(X)))
+    mixed = np.column_stack([random.normal(size=20), random.integers(0, 2, 20)]).repeat(2, axis=0)
+    pairs = groups_of_copies(mixed).reshape(20, 2)
+    np.testing.assert_array_equal(pairs[:, 0], pairs[:, 1])
+    assert len(np.unique(pairs)) == 20
+    assert not recwarn.list
+
+
 def test_false_discoveries_are_few():
     random = np.random.default_rng(0)
     rows = random.normal(size=(200, 3))
@@ -364,6 +400,7 @@ def test_the_threshold_of_equal_rows_lies_above_rounding(rule, scores):
     assert (detector.predict(rows[:1]) == 1).all() and detector.predict([[0.1, 2.3, 5.0]]) == -1
 
 
+@pytest.mark.filterwarnings("ignore:AnomalyDetector. 96% of the 300 training rows are copies")
 @pytest.mark.parametrize("rule", [None, PeaksOverThreshold(), nanoae.MAD()], ids=str)
 def test_a_row_alone_is_what_it_is_among_others(rule):
     """Its score may differ in the last bit: of a table of few different rows a tie holds a tenth of them all."""

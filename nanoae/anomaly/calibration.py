@@ -19,7 +19,7 @@ import math
 import numpy as np
 
 from nanoae.interval import Interval
-from nanoae.rows import by_blocks
+from nanoae.rows import Rows, by_blocks
 from nanoae.warning import warn
 
 ROUNDING = 1e-6  # relative difference between a row's scores in two different batches
@@ -27,6 +27,8 @@ ROUNDING = 1e-6  # relative difference between a row's scores in two different b
 FEW, MANY = 100, 5000
 # The share held out in the latter case, and the most rows
 HELD, MOST_HELD = 0.2, 20_000
+LOOK = 10_000  # most distinct rows whose columns are searched for copies
+MOSTLY = 0.9  # share of distinct rows with a value of their own in a column that tells copies
 
 
 def deal(rows: int, holdout: float, random: np.random.Generator) -> np.ndarray:
@@ -37,8 +39,7 @@ def deal(rows: int, holdout: float, random: np.random.Generator) -> np.ndarray:
     order = random.permutation(rows)
     folds = np.full(rows, -1)
     if holdout or rows > MANY:
-        usual = min(round(HELD * rows), MOST_HELD)
-        held = round(holdout * rows) if holdout else usual
+        held = round(holdout * rows) if holdout else min(round(HELD * rows), MOST_HELD)
         if not 2 <= held <= rows - 2:
             raise ValueError(
                 f"AnomalyDetector: expected holdout to leave at least 2 rows for the thresholds and 2 for training, "
@@ -49,6 +50,33 @@ def deal(rows: int, holdout: float, random: np.random.Generator) -> np.ndarray:
     count = min(10 if rows <= FEW else 5, rows)
     folds[order] = np.arange(rows) % count
     return folds
+
+
+def groups_of_copies(X: np.ndarray) -> np.ndarray:
+    """Return (N,): the number of each row's group, 0 ... G - 1, which one fold holds out as a whole. Copies of a row of
+    X (N, ...) are a group, so that no network learns the rows that it is calibrated on.
+
+    Equal rows are copies if hardly any distinct rows share a value of some column, whose values then say that rows were
+    repeated, and other columns vary, too. Rows of few different values, as of categories, are equal by chance: new ones
+    are as often equal to them, and each is a group of its own. Rows in a file are not searched.
+    """
+    single = np.arange(len(X))
+    if isinstance(X, Rows):
+        return single
+    _, first, group = np.unique(row_keys(X), return_index=True, return_inverse=True)
+    if len(first) == len(X):
+        return single
+    distinct = X[first[:LOOK]]  # a random sample, since keys are hashes
+    counts = [len(np.unique(column)) for column in distinct.reshape(len(distinct), -1).T]
+    second, most = sorted([1, *counts])[-2:]
+    if second == 1 or most < MOSTLY * len(distinct):
+        return single
+    if len(first) < len(X) / 2:
+        warn(
+            f"AnomalyDetector: {1 - len(first) / len(X):.0%} of the {len(X):,} training rows are copies of others: "
+            f"thresholds and p-values are as uncertain as of {len(first):,} rows."
+        )
+    return group
 
 
 def lowest(scores: np.ndarray) -> np.ndarray:
@@ -120,12 +148,9 @@ class SeenRows:
     def of_folds(self, X: np.ndarray) -> np.ndarray:
         """Return (F, N): the weight of each fold in the score of each row of X; the weights of a row sum to 1."""
         keys = row_keys(X)
-        place = np.searchsorted(self.keys, keys)
-        place = np.minimum(place, len(self.keys) - 1)
+        place = np.searchsorted(self.keys[:-1], keys)  # at most that of the last
         seen = self.keys[place] == keys
-        even = 1 / self.weights.shape[1]
-        weights = np.where(seen[:, None], self.weights[place], even)
-        return weights.T
+        return np.where(seen, self.weights[place].T, 1 / self.weights.shape[1])
 
 
 def row_keys(X: np.ndarray) -> np.ndarray:
@@ -133,17 +158,16 @@ def row_keys(X: np.ndarray) -> np.ndarray:
     keys = []
     for block in by_blocks(X):
         rows = block.reshape(len(block), -1) + 0.0  # -0 becomes 0
-        one_nan = np.where(np.isnan(rows), np.nan, rows)
-        bits = one_nan.astype(np.float64).view(np.uint64)
-        mixed = bits ^ (bits >> np.uint64(29))
-        mixed = mixed * key_factors(bits.shape[1])
-        mixed = mixed ^ (mixed >> np.uint64(32))
-        keys.append(mixed.sum(axis=1, dtype=np.uint64))
+        rows = np.where(np.isnan(rows), np.nan, rows)  # of one kind
+        bits = rows.astype(np.float64).view(np.uint64)
+        mixed = bits ^ (bits >> 29)
+        mixed *= key_factors(bits.shape[1])
+        mixed ^= mixed >> 32
+        keys.append(mixed.sum(axis=1))
     return np.concatenate(keys)
 
 
 def key_factors(n: int) -> np.ndarray:
     """Return (n,) uint64: odd multipliers for the columns of `row_keys`."""
     random = np.random.default_rng(0)
-    drawn = random.integers(1 << 63, size=n, dtype=np.uint64)
-    return drawn | np.uint64(1)
+    return random.integers(1 << 63, size=n, dtype=np.uint64) | 1

@@ -101,11 +101,9 @@ class ClusterLabelDetector(Estimator):
 
     def _new_autoencoder(self, X: np.ndarray, seed: int | None):
         if self.autoencoder is None:
-            like_probabilities = X.min() >= 0 and X.max() <= 1
-            loss = "bce" if like_probabilities else "mse"
-            code_size = min(32, X.shape[1])
+            loss = "bce" if X.min() >= 0 and X.max() <= 1 else "mse"
             return Autoencoder(
-                code_size,
+                min(32, X.shape[1]),
                 (256,),
                 activation="relu",
                 loss=loss,
@@ -126,8 +124,7 @@ class ClusterLabelDetector(Estimator):
         return type(self.autoencoder)(**params)
 
     def _codes(self, X: np.ndarray):
-        codes = np.asarray(self.autoencoder_.transform(X))
-        return self._ops.to_device(codes)
+        return self._ops.to_device(np.asarray(self.autoencoder_.transform(X)))
 
     # ---------------------------------------------------------------- labels
 
@@ -140,8 +137,7 @@ class ClusterLabelDetector(Estimator):
         """
         self.check_fitted()
         known, value = self._known()
-        clusters = np.arange(len(self.abnormality_))
-        free = np.setdiff1d(clusters, known)
+        free = np.setdiff1d(np.arange(len(self.abnormality_)), known)
         if not isinstance(n, (int, np.integer)) or n not in Interval(f"[1, {len(free)}]"):
             raise ValueError(
                 f"ClusterLabelDetector: expected n from 1 to {len(free)}, the number of clusters without a label, got "
@@ -165,10 +161,8 @@ class ClusterLabelDetector(Estimator):
         graph = self._graph(d) > 0
         order = np.argsort(-doubt[free], kind="stable")
         for cluster in free[order]:
-            is_neighbour = graph[cluster, apart].any()
-            (neighbours if is_neighbour else apart).append(cluster)
-        wanted = apart + neighbours
-        return self.representatives_[wanted[:n]]
+            (neighbours if graph[cluster, apart].any() else apart).append(cluster)
+        return self.representatives_[(apart + neighbours)[:n]]
 
     def label(self, rows, y) -> ClusterLabelDetector:
         """Set the labels of rows of fit's X (row numbers): 1 or True for abnormal rows, 0 or False for normal ones."""
@@ -230,8 +224,8 @@ class ClusterLabelDetector(Estimator):
         s_i is the distance of i to the last of them: large where centres are far apart (Zelnik-Manor & Perona 2004).
         """
         k = max(min(self.as_built.n_neighbors, len(d) - 1), 1)
-        not_itself = np.diag(np.full(len(d), np.inf))
-        nearest = np.argsort(d + not_itself, axis=1, kind="stable")[:, :k]
+        others = d + np.diag(np.full(len(d), np.inf))
+        nearest = np.argsort(others, axis=1, kind="stable")[:, :k]
         rows = np.arange(len(d))[:, None]
         near = d[rows, nearest]
         s = np.sqrt(near[:, -1:]) + TINY
@@ -245,8 +239,7 @@ class ClusterLabelDetector(Estimator):
     def transform(self, X) -> np.ndarray:
         """Return the codes (N, K) of X (N, D)."""
         self.check_fitted()
-        X = self.check_table(X, wide=True)
-        return np.asarray(self.autoencoder_.transform(X))
+        return np.asarray(self.autoencoder_.transform(self.check_table(X, wide=True)))
 
     @property
     def _n_features_out(self):
@@ -269,8 +262,7 @@ class ClusterLabelDetector(Estimator):
             # (|c|² - d²) / 2: p does not depend on |c|², which hides the differences where it is large
             nearness = ops.matmul(codes[block], self._centers.T) - half
             p = ops.softmax(nearness * (8 / self._spread))
-            abnormality = ops.matmul(p, f)
-            scores.append(ops.to_numpy(abnormality))
+            scores.append(ops.to_numpy(ops.matmul(p, f)))
         return -np.concatenate(scores).astype(np.float64)
 
     def decision_function(self, X) -> np.ndarray:
@@ -301,8 +293,7 @@ class ClusterLabelDetector(Estimator):
         self.autoencoder_ = unpack(promised(header, "coder", dict), arrays.under("coder"))
         backend = getattr(self.autoencoder_, "backend", "auto")
         self._ops = get_ops(backend)
-        code_size = len(self.autoencoder_.get_feature_names_out())
-        centers = arrays.take("centers", (None, code_size))
+        centers = arrays.take("centers", (None, len(self.autoencoder_.get_feature_names_out())))
         self._centers = self._ops.to_device(centers)
         vars(self).update({fact.attribute: fact.read(header) for fact in self._facts})
         if self._seed is None:

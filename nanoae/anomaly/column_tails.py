@@ -57,8 +57,7 @@ class ColumnTails(FeatureScore):
         if hasattr(self, "rarity_"):
             category = ~np.isnan(self.rarity_)
             found[:, category] = -np.log(self.rarity_[category]) * columns[:, category]
-        found = of_known(found.reshape(Z.shape), Z, self.places_)
-        return found / Z[0].size
+        return of_known(found.reshape(Z.shape), Z, self.places_) / Z[0].size
 
 
 def rarity(Z: np.ndarray, blocks: tuple[int, ...]) -> np.ndarray:

@@ -23,8 +23,7 @@ def probability_abnormal(scores: np.ndarray, learned: np.ndarray, abnormal: int)
     highest = scores + ROUNDING * np.abs(scores)  # ties up to rounding count as below
     counts = np.searchsorted(np.sort(learned), highest, side="right")
     below, place = np.unique(counts, return_inverse=True)
-    factors = np.maximum(np.arange(n + 1), 1)
-    log_factorial = np.cumsum(np.log(factors))
+    log_factorial = np.cumsum(np.log(np.maximum(np.arange(n + 1), 1)))
     i = np.arange(n - abnormal + 1, n + 1)
     log_choose = log_factorial[n] - log_factorial[i] - log_factorial[n - i]
     found = []

@@ -9,7 +9,7 @@ import numpy as np
 
 from nanoae.anomaly import scores as kinds
 from nanoae.anomaly import thresholds
-from nanoae.anomaly.calibration import Conformal, benjamini_hochberg, deal
+from nanoae.anomaly.calibration import Conformal, benjamini_hochberg, deal, groups_of_copies
 from nanoae.anomaly.default_autoencoder import default_autoencoder
 from nanoae.anomaly.ensemble import Ensemble, empty
 from nanoae.anomaly.explanation import Explanation, explained
@@ -49,8 +49,9 @@ class AnomalyDetector(Estimator):
     scored only by autoencoders that did not see it, also in `predict` and `score_samples`. With more than 5,000 rows, a
     fifth of them, at most 20,000, is held out of a single training instead. So on average over training sets at most a
     share `contamination` of new normal rows is called abnormal; for one detector fitted to n rows the standard
-    deviation of this share is sqrt(share · (1 - share) / n) (`calibration.py`, with the papers). If n < 1 /
-    contamination - 1, the threshold is extrapolated beyond all scores by extreme value theory, with a warning.
+    deviation of this share is sqrt(share · (1 - share) / n) (`calibration.py`, with the papers). Copies of a row are
+    held out together; n then counts distinct rows. If n < 1 / contamination - 1, the threshold is extrapolated beyond
+    all scores by extreme value theory, with a warning.
 
     X may be a data frame, or a Table from `read_table`, with text columns. These are categories, learned with
     cross-entropy (TableEncoder, Mixed). By default each counts like one number in all scores, whatever the number and
@@ -147,7 +148,8 @@ class AnomalyDetector(Estimator):
         if self.encoder_ is None and X.ndim == 2:
             warn_about_ids(name, sample(X).T, getattr(self, "feature_names_in_", None))
         seed = np.random.SeedSequence(self.entropy())
-        folds = deal(len(X), self.holdout, np.random.default_rng(seed))
+        group = groups_of_copies(X)
+        folds = deal(group.max() + 1, self.holdout, np.random.default_rng(seed))[group]
         n_folds = folds.max() + 1
         learned = [int((folds != fold).sum()) for fold in range(n_folds)]
         members = self._new_members(seed, learned)
@@ -160,8 +162,9 @@ class AnomalyDetector(Estimator):
         rate = float(self.contamination)
         threshold = thresholds.threshold_for(rate, tested) if rule is None else rule.fit(tested)
         if threshold not in Interval("[-inf, inf]"):
-            kind = type(rule).__name__
-            raise ValueError(f"{kind}.fit: expected a threshold, a number, got {threshold!r}.")
+            raise ValueError(
+                f"{type(rule).__name__}.fit: expected a threshold, a number, got {threshold!r}."
+            )
         self._calibrate(Conformal(tested), thresholds.above_ties(float(threshold), tested))
         return self
 
@@ -170,8 +173,7 @@ class AnomalyDetector(Estimator):
         self.tested_scores_ = calibration.scores
         self.threshold_ = threshold
         self.offset_ = -threshold
-        normal = self.decision_scores_ <= threshold
-        self.labels_ = (~normal).astype(int)  # NaN counts as abnormal
+        self.labels_ = (~(self.decision_scores_ <= threshold)).astype(int)  # NaN counts as abnormal
 
     def _new_members(self, seed: np.random.SeedSequence, rows: list[int]) -> list[Member]:
         """Build the members of each fold, which will learn from the given numbers of rows."""
@@ -230,8 +232,7 @@ class AnomalyDetector(Estimator):
     def transform(self, X: Any) -> np.ndarray:
         """Return the codes (N, K) of X, those of all autoencoders side by side."""
         X = self._check_X(X)
-        codes = [member.model.transform(member.scaled(X)) for member in self.members_]
-        return np.hstack(codes)
+        return np.hstack([each.model.transform(each.scaled(X)) for each in self.members_])
 
     @property
     def _n_features_out(self) -> int:
@@ -274,8 +275,7 @@ class AnomalyDetector(Estimator):
 
     def fit_predict(self, X: Any, y: Any = None) -> np.ndarray:
         """Return fit(X).predict(X)."""
-        found: np.ndarray = self.fit(X).predict(X)
-        return found
+        return self.fit(X).predict(X)  # type: ignore[no-any-return]
 
     def p_values(self, X: Any) -> np.ndarray:
         """Return (N,) in (0, 1]: for each row the share of normal rows expected to score at least as high.

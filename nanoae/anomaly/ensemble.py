@@ -66,8 +66,10 @@ class Ensemble:
         tested = sample(tested)
         deviation = np.abs(tested - self.expected(tested))
         missing = np.isnan(deviation).all(axis=0)
-        usual = np.nanmedian(np.where(missing, 0, deviation), axis=0)
-        self.deviation = usual / 0.6745  # 1 for a standard normal variable
+        deviation = np.where(missing, 0, deviation)
+        self.deviation = (
+            np.nanmedian(deviation, axis=0) / 0.6745
+        )  # 1 for a standard normal variable
         scores = self.score(X)
         return scores, self.left_out(X, folds, scores)[was_kept_out]
 
@@ -127,8 +129,7 @@ class Ensemble:
         scores = []
         for block in by_blocks(X):
             with in_turn(block.size):
-                weighted = self.weights(block) * self.parts(block).sum(axis=1)
-            scores.append(weighted.sum(axis=0))
+                scores.append((self.weights(block) * self.parts(block).sum(axis=1)).sum(axis=0))
         return np.concatenate(scores)
 
     def shares(self, X: np.ndarray) -> np.ndarray:
@@ -139,8 +140,7 @@ class Ensemble:
             of_features = np.concatenate([member.shares(X) for member in self.of_fold(fold)])
             shares += (of_features.T * parts.T).sum(axis=-1).T
         shares[empty(X)] = 0  # these rows have no score
-        deviation = np.nan_to_num(X - self.expected(X))
-        return np.copysign(shares, deviation)
+        return np.copysign(shares, np.nan_to_num(X - self.expected(X)))
 
     def expected(self, X: np.ndarray) -> np.ndarray:
         """Return the reconstructions of rows X (N, ...) by the autoencoders that have not seen them, on X's scale."""
@@ -202,8 +202,5 @@ def unlike(X: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 def empty(X: np.ndarray) -> np.ndarray:
     """Return (N,) bool: the rows of X (N, ...) with only missing values."""
-    found = [np.zeros(0, bool)]
-    for block in by_blocks(X):
-        missing = np.isnan(block).reshape(len(block), -1)
-        found.append(missing.all(axis=1))
-    return np.concatenate(found)
+    found = [np.isnan(block).reshape(len(block), -1).all(axis=1) for block in by_blocks(X)]
+    return np.concatenate([np.zeros(0, bool), *found])

@@ -82,16 +82,15 @@ class NearestCodes(Score):
 
     def _mean_distance(self, model, Z: np.ndarray, skipped: int) -> np.ndarray:
         """Return Σ_k |c - r_k| / K (N,) of Z (N, ...) without the first `skipped` references at distance 0."""
-        codes = self._codes(model, Z)
-        codes = self._whitened(codes)
+        codes = self._whitened(self._codes(model, Z))
         r = self.references_
         k = max(min(self.k, len(r) - 1), 1)
         if hasattr(self, "centers_"):
             distance = distances_in_cells(codes, r, self.starts_, self.centers_, k + skipped)
         else:
             distance = distances_to_nearest(codes, r, min(k + skipped, len(r)))
-        length = np.linalg.norm(r) / len(r) ** 0.5  # root mean square length of a code
-        same = 1e-5 * length  # distance of a code from itself due to rounding
+        # distance of a code from itself due to rounding, by the root mean square length of a code
+        same = 1e-5 * np.linalg.norm(r) / len(r) ** 0.5
         first = (distance[:, :-k] <= same).sum(axis=1, keepdims=True)
         counted = np.take_along_axis(distance, first + np.arange(k), axis=1)
         return counted.mean(axis=1)

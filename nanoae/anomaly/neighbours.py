@@ -47,16 +47,14 @@ def distances_in_cells(
     from concurrent.futures import ThreadPoolExecutor  # imported here to keep `import nanoae` fast
 
     blas = openblas()  # parallel cells use the threads that a matrix product would
-    threads = blas.threads if blas else 0
-    with ThreadPoolExecutor(threads or 1) as pool:
+    with ThreadPoolExecutor(blas.threads if blas else 1) as pool:
         list(pool.map(look, np.unique(cell_of)))
     return found
 
 
 def near_cells(starts: np.ndarray, centers: np.ndarray, k: int) -> np.ndarray:
     """Return (C, R) bool: the references searched for each cell, at least 4 k, in itself and the nearest cells."""
-    difference = centers[:, None] - centers
-    between = (difference**2).sum(axis=2)
+    between = ((centers[:, None] - centers) ** 2).sum(axis=2)
     order = np.argsort(between, axis=1, kind="stable")
     sizes = np.diff(starts)
     held = sizes[order].cumsum(axis=1)

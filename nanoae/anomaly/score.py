@@ -58,13 +58,11 @@ class Score(Configurable):
         """Return the terms normalised to sum 1 in each row. A sum of 0 is shared equally among known values, or among
         all values if none is known."""
         known = ~np.isnan(Z).reshape(len(Z), -1)
-        terms = self.terms(model, Z).reshape(len(Z), -1)
-        terms = np.where(known, terms, 0)
+        terms = np.where(known, self.terms(model, Z).reshape(len(Z), -1), 0)
         even = known | ~known.any(axis=1, keepdims=True)
         total = terms.sum(axis=1, keepdims=True)
         parts = np.where(total > 0, terms, even)
-        shares = parts / parts.sum(axis=1, keepdims=True)
-        return shares.reshape(Z.shape)
+        return (parts / parts.sum(axis=1, keepdims=True)).reshape(Z.shape)
 
 
 class FeatureScore(Score):
@@ -76,8 +74,7 @@ class FeatureScore(Score):
     def fit(self, model, Z):
         blocks = blocks_of(model)
         if blocks:
-            part_of_column = 1 / np.repeat(blocks, blocks)
-            self.places_ = part_of_column / len(blocks)
+            self.places_ = 1 / np.repeat(blocks, blocks) / len(blocks)
         return self
 
     def terms(self, model, Z):

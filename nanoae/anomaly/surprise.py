@@ -20,16 +20,15 @@ class Standing:
 
     def fit(self, scores: np.ndarray) -> Standing:
         """Fit to scores (N,) of normal rows."""
-        low = min(
-            float(scores.min()), 0.0
-        )  # negative scores, such as -log p, are measured from the lowest
+        # negative scores, such as -log p, are measured from the lowest
+        low = min(scores.min(), 0.0)
         height = scores - low
-        typical = float(np.median(height)) or float(height.mean()) or 1.0
+        typical = np.median(height) or height.mean() or 1.0
         floor = 1e-3 * typical
         logs = np.log(np.maximum(height, 0) + floor)  # a score of 0 has no logarithm
-        center = float(np.median(logs))
-        deviation = float(np.quantile(logs, 0.8413)) - center
-        spreads = (deviation, float(logs.std()), 1.0)
+        center = np.median(logs)
+        deviation = np.quantile(logs, 0.8413) - center
+        spreads = (deviation, logs.std(), 1.0)
         spread = next(each for each in spreads if each > 1e-9)
         self.learned = np.array([low, floor, center, spread])
         return self
@@ -66,17 +65,16 @@ class Surprise:
         """Fit to scores (N,) of normal rows."""
         self.learned = usual = np.sort(scores)
         n = len(usual)
-        low = min(
-            float(usual[0]), 0.0
-        )  # negative scores, such as -log p, are measured from the lowest
-        typical = max(float(np.median(usual)) - low, 1e-6)
+        # negative scores, such as -log p, are measured from the lowest
+        low = min(usual[0], 0.0)
+        typical = max(np.median(usual) - low, 1e-6)
         self.floor = 1e-6 * typical - low  # a score of 0 has no logarithm
         self.values, count = np.unique(usual + self.floor, return_counts=True)
         self.below = (np.cumsum(count) - count / 2) / n
         peaks = min(max(n // 10, 10), n)
         top = usual[n - peaks :] + self.floor
-        self.t = float(top[0])
-        self.xi = max(float(np.log(top / self.t).mean()), 1e-6)
+        self.t = top[0]
+        self.xi = max(np.log(top / self.t).mean(), 1e-6)
         return self
 
     @classmethod

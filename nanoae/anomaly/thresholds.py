@@ -104,8 +104,7 @@ class Tail(Conformal):
         peaks = min(max(round(share * n), 10), n - 1)
         self.t = float(self.scores[n - peaks - 1])
         self.share = peaks / n  # P(score > t)
-        excesses = self.scores[n - peaks :] - self.t
-        self.gamma, self.sigma = fit_generalised_pareto(excesses)
+        self.gamma, self.sigma = fit_generalised_pareto(self.scores[n - peaks :] - self.t)
 
     def beyond(self, p: float) -> float:
         """Return a score above all observed ones with P(a new normal score > it) <= p, p < 1 / (n + 1).
@@ -119,8 +118,7 @@ class Tail(Conformal):
         gamma = max(self.gamma, 0.0) + 3 / k
         ratio = np.log((k + 1) / (n + 1) / p)
         found = self.t + self.sigma * np.expm1(gamma * ratio) / gamma
-        highest = self.scores[-1]
-        return max(float(found), float(highest))
+        return float(max(found, self.scores[-1]))
 
     def exceeded(self, scores: np.ndarray) -> np.ndarray:
         """Return P(a normal score >= s) in (0, 1] for each s of scores (N,): (1 + number of scores >= s) / (n + 1) up
@@ -159,8 +157,7 @@ def fit_generalised_pareto(y: np.ndarray) -> tuple[float, float]:
         cost, gamma = profile(theta)
         best = int(np.argmin(cost))
         found = float(gamma[best]), float(gamma[best] / theta[best])
-        before = max(best - 1, 0)
-        after = min(best + 1, len(theta) - 1)
-        theta = np.linspace(theta[before], theta[after], 21)
+        around = theta[max(best - 1, 0) : best + 2]
+        theta = np.linspace(around[0], around[-1], 21)
         theta = theta[theta != 0]
     return found if cost[best] < np.log(mean) + 1 else (0.0, mean)
