@@ -260,6 +260,7 @@ DETECTOR = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:AnomalyDetector. 56% of the 50 training rows are copies")
 def test_a_detector_counts_copies():
     """In thresholds, too; and every row that was given has its score, in its place."""
     order, far = rng.permutation(24), np.full((1, 6), 50.0)
@@ -277,6 +278,7 @@ def test_a_detector_counts_copies():
     assert (whole.decision_scores_ == AnomalyDetector(**DETECTOR).fit(X).decision_scores_).all()
 
 
+@pytest.mark.filterwarnings("ignore:AnomalyDetector. 56% of the 50 training rows are copies")
 def test_a_detector_of_tables_counts_copies():
     pd = pytest.importorskip("pandas")
     table = pd.DataFrame({"a": X[:, 0], "b": np.where(X[:, 1] > 0.5, "yes", "no")})
