@@ -43,7 +43,7 @@ def main() -> int:
     }
     claims, errors = Claims("few_labels", {**columns, "target, %": ".1f"}), []
     for seed in range(args.seeds):
-        labelled = np.random.default_rng(seed).permutation(len(x))[:LABELS]
+        labelled = np.random.default_rng(seed).permutation(len(x))[: min(LABELS, len(x) // 10)]
         y = np.full(len(x), -1)
         y[labelled] = data.y_train[labelled]
         models = (
