@@ -305,6 +305,7 @@ def test_a_detector_counts_whole_rows_only():
 # ---------------------------------------------------------------- classes
 
 
+@pytest.mark.filterwarnings("ignore:.*labels are -1")
 def test_class_weights_are_weights_of_rows():
     some = np.where(np.arange(24) % 5 == 0, -1, np.minimum(Y, 1))
     count = np.bincount(some[some >= 0])
