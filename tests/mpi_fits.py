@@ -20,6 +20,7 @@ LINES = [f"{a} {b} {a}" for a in ("red", "green", "blue") for b in ("tea", "sea"
 FIT = {"epochs": 2, "batch_size": 21, "random_state": 0}
 NOISE = {"corruption": nanoae.GaussianNoise(0.1)}
 DENSE = {"code_size": 3, "hidden": (6,), **FIT}
+MANY = 100_000  # epochs of a fit that is not to end by itself
 
 
 def normed():
@@ -181,7 +182,7 @@ def unfinished(how, folder):
             raise RuntimeError("the callback of rank 0 broke")
 
     callback = broken if how == "error" else signal_to_the_last_rank(signal.SIGKILL, 3)
-    model = nanoae.Autoencoder(**{**DENSE, "epochs": 100_000}, callbacks=[callback])
+    model = nanoae.Autoencoder(**{**DENSE, "epochs": MANY}, callbacks=[callback])
     model.fit(X, checkpoint_dir=folder)
 
 

@@ -94,6 +94,14 @@ def test_one_ranks_end_is_the_end_of_all(how, told, tmp_path):
     assert done.returncode != 0 and told in done.stdout + done.stderr
     _, header, _ = checkpoint.latest(tmp_path / "checkpoints")
     assert header["trainings"][0]["at"]["epoch"] >= 0
+    # One process goes on from there, as if it had been alone from the start.
+    settings = {**mpi_fits.DENSE, "epochs": mpi_fits.MANY}
+    settings["callbacks"] = [lambda _, row: row["epoch"] == 5]
+    straight = nanoae.Autoencoder(**settings).fit(mpi_fits.X)
+    again = nanoae.Autoencoder(**settings)
+    again.fit(mpi_fits.X, checkpoint_dir=tmp_path / "checkpoints", resume=True)
+    assert len(again.history_["loss"]) == 5
+    assert again.history_["loss"] == pytest.approx(straight.history_["loss"], rel=NEAR["float32"])
 
 
 @with_mpi
