@@ -37,8 +37,9 @@ import numpy as np
 
 import nanoae
 from benchmarks.cases import B, Case, H
+from benchmarks.machine import machine
 from benchmarks.reading import MEMORY, SHAPE, measure_reading
-from benchmarks.table import save
+from benchmarks.table import save, where
 from nanoae.autoencoders.underfit import part_of_another
 from nanoae.training.process_group import process_group
 
@@ -255,7 +256,7 @@ def report(measured: dict[str, dict]) -> tuple[str, dict]:
     lines = [
         "# Scaling: a training step on P ranks",
         "",
-        f"Measured on {os.cpu_count()} cores; see `benchmarks/scaling.py` for the model.",
+        f"{where(machine())} See `benchmarks/scaling.py` for the model.",
         "",
         "| case | processes | measured, ms | model, ms | waiting for sums, measured | speed-up |",
         "|---|---|---:|---:|---:|---:|",
