@@ -67,7 +67,5 @@ for k in (1, 2, 8):
     print(f"TopK({k})  active units {active}   bars with a unit of their own {found:2} of 16   test BCE {loss:.4f}")
     print(
         "figure:",
-        weight_images(
-            args.out / f"11_top_k_{k}.png", W, (8, 8), n=32, title=f"Encoder weights, {k} units active at a time"
-        ),
+        weight_images(args.out / f"11_top_k_{k}.png", W, (8, 8), n=32, title=f"Encoder weights, active at a time: {k}"),
     )
