@@ -43,6 +43,7 @@ with warnings.catch_warnings():
     of_each = estimator_checks.parametrize_with_checks(ESTIMATORS)
 
 
+@pytest.mark.filterwarnings("ignore:.*rows are copies of others")  # by weights, and in small tables
 @of_each
 def test_check_estimator(estimator, check):
     check(estimator)

@@ -19,7 +19,7 @@ import math
 import numpy as np
 
 from nanoae.interval import Interval
-from nanoae.rows import Rows, by_blocks
+from nanoae.rows import by_blocks
 from nanoae.warning import warn
 
 ROUNDING = 1e-6  # relative difference between a row's scores in two different batches
@@ -27,6 +27,7 @@ ROUNDING = 1e-6  # relative difference between a row's scores in two different b
 FEW, MANY = 100, 5000
 # The share held out in the latter case, and the most rows
 HELD, MOST_HELD = 0.2, 20_000
+SEARCHED = 1 << 20  # most rows of a table that is searched for copies
 LOOK = 10_000  # most distinct rows whose columns are searched for copies
 MOSTLY = 0.9  # share of distinct rows with a value of their own in a column that tells copies
 
@@ -58,15 +59,15 @@ def groups_of_copies(X: np.ndarray) -> np.ndarray:
 
     Equal rows are copies if hardly any distinct rows share a value of some column, whose values then say that rows were
     repeated, and other columns vary, too. Rows of few different values, as of categories, are equal by chance: new ones
-    are as often equal to them, and each is a group of its own. Rows in a file are not searched.
+    are as often equal to them, and each is a group of its own, as are those of tables of more than 2^20 rows.
     """
     single = np.arange(len(X))
-    if isinstance(X, Rows):
+    if len(X) > SEARCHED:
         return single
     _, first, group = np.unique(row_keys(X), return_index=True, return_inverse=True)
     if len(first) == len(X):
         return single
-    distinct = X[first[:LOOK]]  # a random sample, since keys are hashes
+    distinct = np.asarray(X[np.sort(first[:LOOK])])  # a random sample, since keys are hashes
     counts = [len(np.unique(column)) for column in distinct.reshape(len(distinct), -1).T]
     second, most = sorted([1, *counts])[-2:]
     if second == 1 or most < MOSTLY * len(distinct):

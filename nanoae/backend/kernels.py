@@ -18,9 +18,8 @@ import numpy as np
 from nanoae.backend.host_dataset import HostDataset
 from nanoae.backend.ops import Array, Ops
 
-MOST_BLOCKS = (
-    2048  # maximum blocks of a launch over elements; beyond that a thread processes several
-)
+# Maximum blocks of a launch over elements; beyond that a thread processes several
+MOST_BLOCKS = 2048
 MOST_ROW_BLOCKS = 65536  # maximum blocks of a launch with a block per row
 MOST_PARTS = 1024  # maximum number of partial sums
 SUMMANDS = 8  # summands per thread from which more blocks are used

@@ -16,9 +16,8 @@ from nanoae.backend import native
 from nanoae.backend.array_ops import Array
 from nanoae.backend.repeated import Recording
 
-FEW = (
-    16  # up to so many single-block launches take less time than releasing and reacquiring the GIL
-)
+# Up to so many single-block launches take less time than releasing and reacquiring the GIL
+FEW = 16
 
 
 class Launch(ctypes.Structure):

@@ -21,9 +21,8 @@ from nanoae.engine.losses import BCE, Loss
 from nanoae.engine.network import Sequential
 from nanoae.training.fusion import LinearActivation, fuse, has_methods, is_plain_linear
 
-MOST = (
-    128  # maximum number of recordings per thread, one per number of rows; then all are discarded
-)
+# Maximum number of recordings per thread, one per number of rows; then all are discarded
+MOST = 128
 # Types of settings that fully describe a layer; the contents of CHANGING ones may change.
 CHANGING = (list, np.ndarray)
 SIMPLE = (bool, int, float, str, type(None), np.generic, tuple, Configurable, *CHANGING)
