@@ -38,10 +38,8 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 
     spelled: dict[str, list[str]] = {}
     for k in known:
-        for part in {
-            k,
-            *re.split("[-_ ]", k),
-        }:  # also the parts of a name: "glorot" for "glorot_uniform"
+        # also the parts of a name: "glorot" for "glorot_uniform"
+        for part in {k, *re.split("[-_ ]", k)}:
             spelled.setdefault(part.casefold(), []).append(repr(k))
     near = difflib.get_close_matches(str(name)[:LONGEST].casefold(), spelled)
     meant = dict.fromkeys(k for part in near for k in spelled[part])

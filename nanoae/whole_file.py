@@ -16,10 +16,8 @@ from typing import IO, Any
 
 from nanoae.lock import lock
 
-HIDDEN, UNFINISHED = (
-    ".nanoae-",
-    ".part",
-)  # prefix and suffix, with 16 random hexadecimal digits between
+# prefix and suffix, with 16 random hexadecimal digits between
+HIDDEN, UNFINISHED = (".nanoae-", ".part")
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 

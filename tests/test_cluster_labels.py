@@ -240,9 +240,8 @@ def test_labels_spread_and_rows_score_by_the_formulas():
     p = np.exp(logits - logits.max(axis=1, keepdims=True))
     want = (p / p.sum(axis=1, keepdims=True)) @ f
     np.testing.assert_allclose(-detector.score_samples(new), want, rtol=1e-3, atol=1e-5)
-    with pytest.warns(
-        UserWarning, match="on the scale"
-    ):  # as far as float32 goes: of the ends' clusters
+    # as far as float32 goes: of the ends' clusters
+    with pytest.warns(UserWarning, match="on the scale"):
         far = detector.score_samples(np.array([[-1e25], [1e25]]) * [1.0, 2.0])
     np.testing.assert_allclose(far, [-0.5, 0], atol=1e-6)
 

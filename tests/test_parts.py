@@ -185,9 +185,8 @@ class Seen(MSE):
         return super().value(y, t, scale, out)
 
 
-@pytest.mark.filterwarnings(
-    "default:backend .cupy.. this model:UserWarning"
-)  # it reads what is computed
+# it reads what is computed
+@pytest.mark.filterwarnings("default:backend .cupy.. this model:UserWarning")
 @pytest.mark.parametrize("noise", CORRUPTIONS, ids=repr)
 def test_the_target_stays_clean(ops, noise):
     """An autoencoder that passes its input on shows both sides: the corrupted input, and the rows it is held to."""

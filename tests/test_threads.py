@@ -96,12 +96,8 @@ def belongings(thing, path="", found=None):
         thing, "__dict__"
     ):
         own = ("thread", "cache", "runner")  # each thread's, and training's
-        own += (
-            "_limits",
-            "_inner",
-            "_wide",
-            "_floor_and_ceiling",
-        )  # of ColumnRanges, once computed
+        # of ColumnRanges, once computed
+        own += ("_limits", "_inner", "_wide", "_floor_and_ceiling")
         inside = [(name, value) for name, value in vars(thing).items() if name not in own]
     else:
         return found

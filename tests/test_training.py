@@ -204,9 +204,8 @@ def test_the_seed_decides_everything(ops, digits):
     assert train(3)[0] != train(4)[0]
 
 
-@pytest.mark.filterwarnings(
-    "default:backend .cupy.. this model:UserWarning"
-)  # it reads what is computed
+# it reads what is computed
+@pytest.mark.filterwarnings("default:backend .cupy.. this model:UserWarning")
 def test_the_order_of_the_examples_is_new_in_each_epoch(ops):
     seen = []
 

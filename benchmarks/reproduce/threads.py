@@ -67,9 +67,8 @@ FEW = {"epochs": 1, "random_state": 0}
 WORDS = ("tea", "milk", "for", "a", "long", "day", "and", "night")
 LINES = [" ".join(np.random.default_rng(i).choice(WORDS, 5)) for i in range(300)]
 KEYWORDS = [WORDS[label % 2] for label in LABELS[:300]]
-Run = Callable[
-    [Callable[[int], Any], range], list[Any]
-]  # of (what answers a request, their numbers)
+# of (what answers a request, their numbers)
+Run = Callable[[Callable[[int], Any], range], list[Any]]
 METHODS = (
     "transform", "reconstruct", "reconstruction_error", "evaluate", "score", "predict", "predict_proba",
     "decision_function", "score_samples", "p_values", "explain",

@@ -80,9 +80,8 @@ class ClusterLabelDetector(Estimator):
         X = np.asarray(self.check_table(X, reset=True, wide=True))
         seed = self.entropy()
         drawn = int(np.random.SeedSequence().generate_state(1)[0])
-        self._seed = (
-            drawn if seed is None else seed
-        )  # used by `query`, whose answer must not change
+        # used by `query`, whose answer must not change
+        self._seed = drawn if seed is None else seed
         self.autoencoder_ = self._new_autoencoder(X, seed)
         checkpoints = self.open_checkpoints
         settings = {} if checkpoints is None else {"checkpoint_dir": checkpoints}

@@ -67,9 +67,8 @@ class Ensemble:
         deviation = np.abs(tested - self.expected(tested))
         missing = np.isnan(deviation).all(axis=0)
         deviation = np.where(missing, 0, deviation)
-        self.deviation = (
-            np.nanmedian(deviation, axis=0) / 0.6745
-        )  # 1 for a standard normal variable
+        # 1 for a standard normal variable
+        self.deviation = np.nanmedian(deviation, axis=0) / 0.6745
         scores = self.score(X)
         return scores, self.left_out(X, folds, scores)[was_kept_out]
 

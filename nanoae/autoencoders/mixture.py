@@ -178,11 +178,8 @@ class Mixture(Configurable):
         if self.covariances is None and len(self.means) == 1 and not np.any(self.means):
             return ops.normal
         weights, means, covariances = self.arrays()
-        bounds = [
-            0.0,
-            *np.cumsum(weights)[:-1].tolist(),
-            1.0,
-        ]  # ends in 1 exactly: u < 1 despite rounding
+        # ends in 1 exactly: u < 1 despite rounding
+        bounds = [0.0, *np.cumsum(weights)[:-1].tolist(), 1.0]
         roots = [ops.to_device(L.T, dtype) for L in lapack.cholesky(covariances)]
         parts = list(zip(bounds, bounds[1:], roots, ops.to_device(means, dtype), strict=False))
 

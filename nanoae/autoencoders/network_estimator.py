@@ -192,9 +192,8 @@ class NetworkEstimator(Shown):
             raise
         self.interrupted_ = trainer.interrupted
         if falling:
-            del (
-                self._trainer
-            )  # its rate has fallen to 0; `partial_fit` starts from the initial rate
+            # its rate has fallen to 0; `partial_fit` starts from the initial rate
+            del self._trainer
 
     def _to_device(self, array: Any) -> Any:
         return None if array is None else self.network_.ops.dataset(array)

@@ -151,9 +151,8 @@ def _(loss: BCE, low: float, high: float) -> Range:
 @predicted_range.register
 def _(loss: Mixed, low: float, high: float) -> Range:
     k = np.repeat(loss.blocks, loss.blocks)
-    others = np.maximum(
-        k - 1, 1
-    )  # other classes, whose logits are at one end while this class's is at the other
+    # other classes, whose logits are at one end while this class's is at the other
+    others = np.maximum(k - 1, 1)
     with np.errstate(over="ignore"):
         least = 1 / (1 + others * np.exp(high - low))
         most = 1 / (1 + others * np.exp(low - high))

@@ -120,9 +120,8 @@ def read(
 ) -> Dataset:
     """--data, with the columns that the model learned, on the scale of its training data."""
     data = data_options.read(data_options.as_learned(args, reading_notes(args)), in_order, model)
-    if (
-        trained is None or math.prod(data.shape) != model.n_features_in_
-    ):  # the model raises the error
+    # the model raises the error
+    if trained is None or math.prod(data.shape) != model.n_features_in_:
         return data
     return trained.on_scale(data, args.maximum)
 
@@ -144,9 +143,8 @@ def evaluate(args: Namespace) -> int:
     try:
         data = read(args, model, trained)
     except ValueError:
-        data = read(
-            args, model, trained, in_order=True
-        )  # for instance a single row, which cannot be split
+        # for instance a single row, which cannot be split
+        data = read(args, model, trained, in_order=True)
     split, judged_on = judged(args, data, trained)
     rows, extra = data_options.joined(data_options.parts(data, split, model, learned=True))
     result = model.evaluate(rows, **extra)

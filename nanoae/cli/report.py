@@ -57,9 +57,8 @@ def run(args: Namespace) -> int:
     check_writable(out)
     config = config_of(path)
     model = models.load(args)
-    model.interrupted_ = bool(
-        config.get("interrupted")
-    )  # noted in config.json, not in the model file
+    # noted in config.json, not in the model file
+    model.interrupted_ = bool(config.get("interrupted"))
     for kind, write in REPORTS:
         if isinstance(model, kind):
             which = write(args, out, model, config)

@@ -33,11 +33,8 @@ FAMILIES: dict[str, type[NetworkEstimator]] = {
     "stacked: ": StackedAutoencoder,
     "predictors: ": StackedClassifier,
 }
-NO_SETTINGS = (
-    "missing",
-    "table_encoder",
-    "warm_start",
-)  # they follow from the contents of the table
+# they follow from the contents of the table
+NO_SETTINGS = ("missing", "table_encoder", "warm_start")
 OPTIONS = {"random_state": "--seed", "sizes": "--stacked"}
 
 

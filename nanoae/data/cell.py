@@ -17,15 +17,8 @@ from nanoae.warning import warn
 
 NoneType = type(None)
 NUMBERS = (int, float, np.bool_, np.integer, np.floating, Decimal, Fraction)  # bool is an int
-HOLDERS = (
-    list,
-    tuple,
-    dict,
-    set,
-    frozenset,
-    bytearray,
-    np.ndarray,
-)  # containers, which are not values
+# containers, which are not values
+HOLDERS = (list, tuple, dict, set, frozenset, bytearray, np.ndarray)
 TRUTHS = {bool, np.bool_}
 TRUTH = {"True", "False"}
 WORDS = {"yes": "true", "1": "true", "no": "false", "0": "false"}

@@ -107,9 +107,8 @@ def _of_pandas(series: Any, declared: bool) -> np.ndarray:
 
 
 def _of_polars(series: Any, declared: bool) -> np.ndarray:
-    number = series.dtype.is_numeric() and "128" not in str(
-        series.dtype
-    )  # NumPy has no 128-bit integers
+    # NumPy has no 128-bit integers
+    number = series.dtype.is_numeric() and "128" not in str(series.dtype)
     return series.to_numpy() if number else objects(series.to_list())
 
 

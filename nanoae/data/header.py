@@ -79,9 +79,8 @@ def numbers_are_names(first: list[str], columns: list[list[str]]) -> bool | None
     sure = sure or (counted and any(otherwise) and many)
     if sure and not continues:
         return True
-    alike = (
-        sum(map(is_even, rows)) > len(rows) / 2
-    )  # most rows are evenly spaced, and the first may be one of them
+    # most rows are evenly spaced, and the first may be one of them
+    alike = sum(map(is_even, rows)) > len(rows) / 2
     if sure or all(otherwise) or ordered or far or texts:
         return None
     return None if counted and not alike else False

@@ -34,9 +34,8 @@ DRAWN = re.compile(
     r"|\s*(?:\\begin|<(?:!doctype|\?xml|html|table)|@relation|[\[{]\s*[\"\[{]).*",
     re.IGNORECASE | re.DOTALL,
 )
-COMMENT = re.compile(
-    r"#+ *(?![ ,;|\t])"
-)  # NumPy's prefix of a header; "#" alone may be a column name
+# NumPy's prefix of a header; "#" alone may be a column name
+COMMENT = re.compile(r"#+ *(?![ ,;|\t])")
 
 
 def suffix_of(path: Path) -> str:

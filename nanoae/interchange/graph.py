@@ -18,14 +18,10 @@ from nanoae.extra import extra
 OPERATORS, FORMAT = 20, 9  # versions of the operator set and of the file format
 LARGEST = 2**31 - 1  # maximum size of a protocol buffer file in bytes
 SINGLE = {"AveragePool", "Conv", "ConvTranspose", "Elu", "GRU", "Gelu", "LeakyRelu", "Softplus"}
-
-
-ColumnRanges = dict[
-    str, tuple[np.dtype, tuple[int, ...]]
-]  # name -> (type, shape without the batch)
-
-
 OUTPUTS = {"GRU": 2, "TopK": 2}  # operators with more than one output
+
+# name -> (type, shape without the batch)
+Signature = dict[str, tuple[np.dtype, tuple[int, ...]]]
 
 
 def adding(operator: str, dtype: Any = None) -> Any:
@@ -119,8 +115,8 @@ class Graph:
         self.helper = extra("onnx.helper")
         self.numpy_helper = extra("onnx.numpy_helper")
         self.nodes: list[Any] = []
-        self.inputs: ColumnRanges = {}
-        self.outputs: ColumnRanges = {}
+        self.inputs: Signature = {}
+        self.outputs: Signature = {}
         self.constants: dict[bytes, Any] = {}
         self.remembered: dict[Any, Value] = {}
 
@@ -202,11 +198,11 @@ class Graph:
                 lines.append(f"{end:<7} {name:<15} ({sizes})  {kind}")
         return "\n".join(lines)
 
-    def _described(self, ends: ColumnRanges) -> list[Any]:
+    def _described(self, tensors: Signature) -> list[Any]:
         kind = self.helper.np_dtype_to_tensor_dtype
         return [
             self.helper.make_tensor_value_info(name, kind(dtype), ["N", *shape])
-            for name, (dtype, shape) in ends.items()
+            for name, (dtype, shape) in tensors.items()
         ]
 
     def file(self, notes: dict[str, Any]) -> bytes:

@@ -120,9 +120,8 @@ class OfCoder(Parts):
         self.columns = n, self.size // n  # number of scaled columns, and pixels of each
         self.last = getattr(model, "channels_last_", None)  # the shape of images with channels last
         self.table = getattr(model, "table_encoder_", None)  # for tables with text
-        self.masked = (
-            getattr(model.as_built, "missing", "error") == "mask"
-        )  # NaN marks missing values
+        # NaN marks missing values
+        self.masked = getattr(model.as_built, "missing", "error") == "mask"
 
     def output(self, code: Value) -> Value:
         raise NotImplementedError

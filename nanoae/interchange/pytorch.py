@@ -122,9 +122,8 @@ def from_torch(module: Any, input_shape: int | tuple[int, ...] | None = None) ->
         own = {name: as_array(array) for name, array in each.state_dict().items()}
         for name, view in torch_arrays(layer).items():
             neutral = 1.0 if name == "weight" else 0.0
-            plain = np.full(
-                view.shape, neutral
-            )  # values that a missing bias or affine part stands for
+            # values that a missing bias or affine part stands for
+            plain = np.full(view.shape, neutral)
             given[f"{i}.{name}"] = own.get(name, plain)
     set_weights(network, given)
     return network

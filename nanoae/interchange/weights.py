@@ -48,14 +48,8 @@ def network_of(model: Any) -> Sequential:
 # ---------------------------------------------------------------- by name, as in PyTorch
 
 
-IN_ORDER = (
-    Linear,
-    Conv2d,
-    ConvTranspose2d,
-    BatchNorm,
-    LayerNorm,
-    Embedding,
-)  # parameters in Keras's order
+# parameters in Keras's order
+IN_ORDER = (Linear, Conv2d, ConvTranspose2d, BatchNorm, LayerNorm, Embedding)
 NAMES = {
     "W": "weight",
     "b": "bias",

@@ -31,9 +31,8 @@ INK, AXIS, GRID = "#444444", "#999999", "#e6e6e6"
 DPI = 150
 LEGEND: Any = {"frameon": False, "fontsize": 10, "labelcolor": INK}
 
-Maker = Callable[
-    ..., Any
-]  # (width, height in inches, full, **axes options) -> Axes on a new figure
+# (width, height in inches, full, **axes options) -> Axes on a new figure
+Maker = Callable[..., Any]
 
 
 def matplotlib() -> Any:

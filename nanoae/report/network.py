@@ -15,11 +15,8 @@ from nanoae.report.page import Page
 
 MOST = 8_000_000  # parameters in a page: about 24 MB
 MOST_KNOTS = 100_000  # of a GaussianScaler: about 4 MB
-KNOWN = (
-    type(None),
-    Scaler,
-    GaussianScaler,
-)  # scalers that network.js implements, besides the affine ones
+# scalers that network.js implements, besides the affine ones
+KNOWN = (type(None), Scaler, GaussianScaler)
 
 
 def written(page: Page, model: Any) -> dict[str, Any]:

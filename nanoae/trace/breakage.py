@@ -19,9 +19,8 @@ def forgotten_transpose(layer: Any, dy: Any) -> Any:
     """dx = dy W.reshape(O, I)"""
     dx = type(layer).backward(layer, dy)
     W = layer.params["W"]
-    return layer.ops.matmul(
-        dy, W.reshape(W.shape[::-1]), out=dx
-    )  # the shape of Wᵀ, but not its values
+    # the shape of Wᵀ, but not its values
+    return layer.ops.matmul(dy, W.reshape(W.shape[::-1]), out=dx)
 
 
 def missing_sum(layer: Any, dy: Any) -> Any:
