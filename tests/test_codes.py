@@ -28,6 +28,8 @@ NUMBERS = {
     "decimals": ["00.5", "01.5", "10.5"],
     "with signs": ["-01", "+02", "-10"],
     "all with a plus": ["+1", "+234567"],
+    "with invisible characters": ["1", "1\ufeff", "\u200b2", "2"],
+    "of full width": ["1", "\uff11", "2"],
 }
 
 
@@ -86,7 +88,7 @@ def test_codes_are_categories_with_a_word(kind, tmp_path):
 def test_numbers_are_numbers(kind, tmp_path):
     cells = NUMBERS[kind]
     path = written(tmp_path / "t.csv", cells)
-    wanted = [float(cell) for cell in column(cells)]
+    wanted = [float(cell.strip("\u200b\ufeff")) for cell in column(cells)]
     assert read_table(path).column(0).tolist() == wanted
     data = load_data(path, random_state=None)
     assert np.concatenate([data.x_train, data.x_test])[:, 0].tolist() == wanted

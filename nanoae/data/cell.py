@@ -97,7 +97,7 @@ def warn_about_codes(who: str, name: Any, cells: Any) -> None:
     """Warn if cells (N,) that are read as numbers may be codes: "012" beside "12", "1.10" beside "1.1", or whole
     numbers that float64 cannot hold."""
     found = dict.fromkeys(np.array(cells[:MANY], object))
-    numerals = filter(re.compile(r"\d").match, map(str, found))
+    numerals = filter(re.compile(r"\d").match, (uniform(str(cell)) for cell in found))
     lost = twins(map(category, numerals)) or rounded(found)
     if lost:
         warn(
@@ -176,11 +176,15 @@ def category(text: str) -> str:
     return "0" if text == "-0" else text
 
 
+def uniform(text: str) -> str:
+    """Return a text without differences in width, blanks, dashes and quotes, and without invisible characters."""
+    return " ".join(unicodedata.normalize("NFKC", text.translate(PLAIN)).split())
+
+
 def folded(text: str) -> str:
-    """Return a text without differences in case, width, blanks, dashes and quotes, and in zeros at the ends of a
-    number. "yes" and "1" become "true"."""
-    plain = unicodedata.normalize("NFKC", text.translate(PLAIN)).casefold()
-    words = " ".join(plain.split())
+    """Return a `uniform` text without differences in case, and in zeros at the ends of a number. "yes" and "1" become
+    "true"."""
+    words = uniform(text).casefold()
     if words.replace(".", "", 1).isdecimal():
         words = str(Decimal(words).normalize())
     return WORDS.get(words, words)
