@@ -93,10 +93,9 @@ def run(args: Namespace) -> int:
             train(model, learn[0], quiet=args.quiet, watchers=watchers, **checkpoints, **learn[1])
 
         model, code = resume.finish(args, folder, model, fit)
-        if not first_rank():
-            return code
-        log(f"{results.trained(model)}{results.scale_of(model, data)}")
-        results.write(args, folder, model, data, learn, test, frames)
+        if first_rank():
+            log(f"{results.trained(model)}{results.scale_of(model, data)}")
+            results.write(args, folder, model, data, learn, test, frames)
     return code
 
 

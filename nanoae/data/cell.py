@@ -66,7 +66,7 @@ def plain(cells: np.ndarray, who: str, name: str, rows: Sequence[int]) -> np.nda
     if kinds <= {float, NoneType}:
         return cells.astype(np.float64)  # None becomes NaN
     if kinds <= {str, NoneType}:
-        stripped = {cell: cell if cell is None else cell.strip() for cell in set(listed)}
+        stripped = {cell: cell and cell.strip() for cell in set(listed)}
         return objects([stripped[cell] for cell in listed])
     listed = [None if is_nothing(cell) else cell for cell in listed]
     kinds = set(map(type, listed)) - {NoneType}
@@ -97,7 +97,7 @@ def warn_about_codes(who: str, name: Any, cells: Any) -> None:
     """Warn if cells (N,) that are read as numbers may be codes: "012" beside "12", "1.10" beside "1.1", or whole
     numbers that float64 cannot hold."""
     found = dict.fromkeys(np.array(cells[:MANY], object))
-    numerals = filter(re.compile(r"\d").match, (uniform(str(cell)) for cell in found))
+    numerals = filter(re.compile(r"\d").match, map(uniform, map(str, found)))
     lost = twins(map(category, numerals)) or rounded(found)
     if lost:
         warn(
@@ -166,8 +166,9 @@ def are_codes(cells: Collection[str]) -> bool:
 def category(text: str) -> str:
     """Return the common spelling of texts that mean the same: "1" for "1.0", "0.5" for "5e-01", "True" for "TRUE"; but
     "1.10" is kept beside "1.1", which may be another version."""
-    if text.capitalize() in TRUTH:
-        return text.capitalize()
+    word = text.capitalize()
+    if word in TRUTH:
+        return word
     if not WRITTEN.fullmatch(text):
         return unicodedata.normalize("NFC", text)
     if "e" in text:
