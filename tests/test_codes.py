@@ -151,6 +151,39 @@ def test_whole_numbers_that_no_float_holds_are_told(model, form):
             kinds[model]().fit(forms[form])
 
 
+def with_gaps(cells):
+    """A column of whole numbers with gaps in each library's own type."""
+    import polars
+    import pyarrow
+
+    numbers = [float(a) for a in A]
+    listed = [None, *column(cells)[1:]]
+    nullable = {kind: pd.array(listed, dtype=kind) for kind in ("Int64", "int64[pyarrow]")}
+    return {
+        **{kind: pd.DataFrame({"a": numbers, "1": cells}) for kind, cells in nullable.items()},
+        "polars": polars.DataFrame({"a": numbers, "1": listed}),
+        "arrow": pyarrow.table({"a": numbers, "1": listed}),
+    }
+
+
+@pytest.mark.parametrize("library", ["Int64", "int64[pyarrow]", "polars", "arrow"])
+@pytest.mark.parametrize("model", ["Autoencoder", "AnomalyDetector", "TableEncoder"])
+def test_digits_lost_in_columns_with_gaps_are_told(model, library):
+    kinds = {
+        "Autoencoder": lambda: nanoae.Autoencoder(1, epochs=1, missing="mask", random_state=0),
+        "AnomalyDetector": lambda: nanoae.AnomalyDetector(missing="mask", random_state=0),
+        "TableEncoder": TableEncoder,
+    }
+    told = rf"column '1' is read as numbers, in which digits of {IDS[1]} are lost"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", ".*digits of")
+        with pytest.raises(UserWarning, match=told):
+            kinds[model]().fit(with_gaps([IDS[1], 5])[library])
+        fitted = TableEncoder().fit(with_gaps([2**53, 5])[library])  # exact
+    assert fitted.categories_ == [None, None]
+
+
 @pytest.mark.filterwarnings("error")
 def test_who_says_that_they_are_text_hears_nothing(tmp_path):
     path = written(tmp_path / "t.csv", CODES["ZIP codes"])

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import re
 import shutil
 import struct
 import sys
@@ -310,6 +311,13 @@ def test_a_directory_of_any_length_is_refused(tmp_path):
     end = b"PK\x05\x06" + struct.pack("<4H2LH", 0, 0, n & 0xFFFF, n & 0xFFFF, n * len(entry), 0, 0)
     (tmp_path / "m.npz").write_bytes(entry * n + end)
     refused(tmp_path / "m.npz")
+
+
+@pytest.mark.parametrize("read", [nanoae.load, nanoae.read_table])
+def test_a_folder_is_no_file(tmp_path, read):
+    told = f"{tmp_path}: expected a regular file, got a folder. Name a file."
+    with pytest.raises(ValueError, match=re.escape(told)):
+        read(tmp_path)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")

@@ -100,7 +100,9 @@ def _of_pandas(series: Any, declared: bool) -> np.ndarray:
         return series.to_numpy()
     if kind in "uif" and not declared:
         # Nullable, Arrow's and sparse columns
-        return series.to_numpy(np.float64, na_value=np.nan)
+        numbers = series.to_numpy(np.float64, na_value=np.nan)
+        if not _rounded(numbers):
+            return numbers
     cells = series.astype(object).to_numpy(copy=True)
     cells[series.isna().to_numpy(dtype=bool)] = None
     return cells
@@ -108,13 +110,22 @@ def _of_pandas(series: Any, declared: bool) -> np.ndarray:
 
 def _of_polars(series: Any, declared: bool) -> np.ndarray:
     # NumPy has no 128-bit integers
-    number = series.dtype.is_numeric() and "128" not in str(series.dtype)
-    return series.to_numpy() if number else objects(series.to_list())
+    if not series.dtype.is_numeric() or "128" in str(series.dtype):
+        return objects(series.to_list())
+    numbers = series.to_numpy()
+    return objects(series.to_list()) if _rounded(numbers) else numbers
 
 
 def _of_arrow(array: Any, declared: bool) -> np.ndarray:
-    number = str(array.type).startswith(PLAIN)
-    return array.to_numpy(zero_copy_only=False) if number else objects(array.to_pylist())
+    if not str(array.type).startswith(PLAIN):
+        return objects(array.to_pylist())
+    numbers = array.to_numpy(zero_copy_only=False)
+    return objects(array.to_pylist()) if _rounded(numbers) else numbers
+
+
+def _rounded(numbers: np.ndarray) -> bool:
+    """Return True for floats that may be rounded whole numbers, as of a column with gaps."""
+    return numbers.dtype.kind == "f" and (np.abs(numbers) > 2.0**53).any()
 
 
 CELLS = {"pandas": _of_pandas, "polars": _of_polars, "arrow": _of_arrow}
@@ -140,7 +151,7 @@ def dense(X: Any, who: str) -> np.ndarray:
     rows.
     """
     kind = f"{type(X).__module__}.{type(X).__name__}"
-    if hasattr(X, "toarray") or kind.startswith("scipy.sparse"):
+    if hasattr(X, "toarray"):
         raise TypeError(
             f"{who}: expected a dense array, got a sparse {type(X).__name__}. Use X.toarray()."
         )
@@ -154,9 +165,8 @@ def dense(X: Any, who: str) -> np.ndarray:
                 raise TypeError(
                     f"{who}: expected a data frame in memory, got a {kind}. Use X.{method}()."
                 )
-    if isinstance(X, (list, tuple)):
-        masked = any(isinstance(row, np.ma.MaskedArray) for row in X)
-        X = np.ma.array(X) if masked else X
+    if isinstance(X, (list, tuple)) and any(isinstance(row, np.ma.MaskedArray) for row in X):
+        X = np.ma.array(X)
     try:
         array = X if isinstance(X, np.ma.MaskedArray) else np.asarray(X)
     except ValueError as error:

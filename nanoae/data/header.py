@@ -21,8 +21,8 @@ def is_header(first: list[str], body: list[list[str]]) -> bool | None:
     body = [row for row in body if len(row) == len(first)]
     first = first[:LOOK]
     columns = [[row[j].strip() for row in body] for j in range(len(first))]
-    numbers = [j for j, cell in enumerate(first) if is_number(cell)]
-    names = [j for j, cell in enumerate(first) if cell and not is_number(cell) and not is_gap(cell)]
+    numbers = [j for j, cell in enumerate(first) if number(cell)]
+    names = [j for j, cell in enumerate(first) if cell and not number(cell) and not is_gap(cell)]
     repeated = [j for j in names if first[j] in columns[j]]  # names that also occur as values
     if not names:
         # Only marks of missing values; but NA may also be the name of a column for sodium.
@@ -98,7 +98,7 @@ def is_even(values: list[float]) -> bool:
 def in_order(values: list[float]) -> bool:
     """Return True if the numbers strictly rise or strictly fall."""
     steps = [b - a for a, b in pairwise(values)]
-    return all(step > 0 for step in steps) or all(step < 0 for step in steps)
+    return min(steps) > 0 or max(steps) < 0
 
 
 def is_far(x: float, values: list[float]) -> bool:
@@ -108,7 +108,3 @@ def is_far(x: float, values: list[float]) -> bool:
     low = min(values)
     high = max(values)
     return len(values) >= 5 and max(low - x, x - high) > high - low
-
-
-def is_number(cell: str) -> bool:
-    return number(cell) is not None

@@ -77,9 +77,8 @@ def _numbers(column: np.ndarray) -> tuple[str, str] | None:
     with np.errstate(over="ignore", invalid="ignore"):
         steps = np.diff(known)
         even = np.ptp(steps) <= 1e-6 * steps.max()
-    if not (steps > 0).all():
-        return None
-    if not even and not (np.floor(known) == known).all():
+    whole = (np.floor(known) == known).all()
+    if not ((steps > 0).all() and (even or whole)):
         return None
     found = f"rises from row to row, from {known[0]:.12g} to {known[-1]:.12g}, like row numbers, ids and times"
     return f"{found}: new rows will lie outside the range of all training rows", ""

@@ -34,11 +34,7 @@ def as_numbers(X, name: str) -> np.ndarray:
             raise ValueError(f"{name}: expected numbers, got dtype {X.dtype}.")
         return X  # type: ignore[return-value]
     X = dense(X, name)
-    if X.dtype.kind in "UST":
-        raise ValueError(
-            f"{name}: expected numbers, got text ({X.dtype}). Convert it or encode the categories first."
-        )
-    if X.dtype.kind == "O" and X.size:
+    if X.dtype.kind in "OUST" and X.size:
         n = len(X) if X.ndim else 1
         table = Table.of(X.reshape(n, -1), name)
         return table.numbers().reshape(X.shape)

@@ -102,7 +102,7 @@ class NumberTable:
             x = np.ascontiguousarray(np.array([[*map(float, column)] for column in columns]).T)
             if not np.abs(x).max() <= LARGEST:
                 raise ValueError
-            counts = counts | x.any(axis=0)
+            counts |= x.any(axis=0)
             labels += () if self.label is None else map(str.strip, block[self.label])
             yield x
         if points and decimal != ".":

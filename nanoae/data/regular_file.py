@@ -1,4 +1,4 @@
-"""Regular files: refuse pipes and devices, and turn decoding errors into messages that name the file."""
+"""Regular files: refuse folders, pipes and devices, and turn decoding errors into messages that name the file."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from nanoae.data.dataset import BadFile
 
 KINDS = {
+    stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
@@ -21,15 +22,13 @@ READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a file for reading. A pipe or device, which might never end, is refused at once."""
-    file = open(path, "rb", opener=lambda name, _: os.open(name, READ))  # noqa: SIM115 - the caller's
-    found = stat.S_IFMT(os.fstat(file.fileno()).st_mode)
+    """Open a file for reading. A pipe or device, which might never end, is refused at once, and so is a folder."""
+    descriptor = os.open(path, READ)
+    found = stat.S_IFMT(os.fstat(descriptor).st_mode)
     if found == stat.S_IFREG:
-        return file
-    file.close()
-    raise BadFile(
-        path, "a regular file", KINDS.get(found, "something else"), "Write it to a file first."
-    )
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise BadFile(path, "a regular file", KINDS.get(found, "something else"), "Name a file.")
 
 
 def unpacked(file: BinaryIO) -> tuple[Any, bool]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.data.cell import exact, plain, texts, warn_about_codes
-from nanoae.data.columns import check_names, dense, frame_columns, labels
+from nanoae.data.columns import check_names, dense, frame_columns, labels, library
 from nanoae.data.dataset import UNPACK_LIMIT, BadFile
 from nanoae.data.text_column import TextColumn
 from nanoae.data.text_format import TextFormat
@@ -156,8 +156,7 @@ class Table:
                     f"{self.source}: expected the column {name!r} to ignore, got {', '.join(self.names)}."
                     f"{did_you_mean(name, self.names)}"
                 )
-        left_out = set(names)
-        kept = [name for name in self.names if name not in left_out]
+        kept = [name for name in self.names if name not in names]
         if not kept:
             raise ValueError(
                 f"{self.source}: expected columns to learn from, got only columns to ignore."
@@ -188,9 +187,7 @@ class Table:
 
 def has_text(X: Any, who: str) -> bool:
     """Return True if X is a Table, or a data frame with categories in some column."""
-    if isinstance(X, Table) or labels(X, who) is None:
-        return isinstance(X, Table)
-    return Table.of(X, who).has_words
+    return isinstance(X, Table) or (library(X) is not None and Table.of(X, who).has_words)
 
 
 def check_index(source: str, name: str, values: np.ndarray, in_file: bool = True) -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from nanoae.data.columns import check_names
 from nanoae.data.dataset import BadFile
-from nanoae.data.header import is_header, is_number
+from nanoae.data.header import is_header
+from nanoae.data.number import number
 from nanoae.data.separator import first_rows, separator_of, split
 from nanoae.data.text_file import open_text
 from nanoae.data.text_format import TextFormat
@@ -72,7 +73,7 @@ class TextTable:
             raise BadFile(path, f"a text table of at most {MOST_COLUMNS} columns", self.width, hint)
         self.named = self._is_named(first, rows[1:])
         # Column names that are numbers, or that only the user declared to be names, may also occur as values.
-        repeats = written.header or not self.named or all(map(is_number, first))
+        repeats = written.header or not self.named or all(map(number, first))
         self._header_row = None if repeats else rows[0]
         counted = "Unnamed: {}" if self.named else "{}"  # pandas' names, counted from 0
         self.names = [
@@ -143,7 +144,7 @@ class TextTable:
             hint = "Decide with header=True or False (--header yes or no)."
             got = f"{shown}, which may be either"
             raise BadFile(self.path, "a first row of names, or of values", got, hint)
-        if named and len(first) <= 2 and all(map(is_number, first)):
+        if named and len(first) <= 2 and all(map(number, first)):
             warn(
                 f"{self.path}: taking the first row, {shown}, as column names. If it holds values, pass "
                 "header=False or --header no"
@@ -181,16 +182,16 @@ class TextTable:
 
     def _columns(self, numbers: array, rows: list[list[str]]) -> list[tuple[str, ...]]:
         """Return the cells of these rows by column. Raise BadFile for a row that is too short or too long."""
-        for number, row in zip(numbers, rows, strict=True):
+        for line, row in zip(numbers, rows, strict=True):
             if len(row) != self.width:
                 hint = ""
                 if self.width == 1:
                     hint = "Remove lines above the column names."
                 elif self.named and len(row) == self.width + 1:
                     hint = "If the first column holds row names, name it as well."
-                raise BadFile(self.path, f"{self.width} cells in row {number}", len(row), hint)
+                raise BadFile(self.path, f"{self.width} cells in row {line}", len(row), hint)
             if row == self._header_row:
-                got = f"the same again in row {number}"
+                got = f"the same again in row {line}"
                 raise BadFile(self.path, "one row of column names", got, "Remove it.")
         columns = list(zip(*rows, strict=True))
         for i in self._empty:
