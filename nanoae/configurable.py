@@ -143,7 +143,8 @@ def to_config(value: Any, among: list[Any] | None = None, by_name: bool = True) 
         config = value.config()
         among = config.get("encoder") or among
         numbers = {id(part): i for i, part in enumerate(among or [])}
-        written: dict[str, Any] = {"type": type(value).__name__ if by_name else type(value)}
+        kind = type(value)
+        written: dict[str, Any] = {"type": name_of(kind) if by_name else kind}
         for name, own in config.items():
             if id(own) in numbers:
                 written[name] = {"part": numbers[id(own)]}
@@ -202,7 +203,7 @@ def from_config(
     kind = description.get("type")
     if not isinstance(kind, type):
         known = registry() if known is None else known
-        if isinstance(kind, str):
+        if isinstance(kind, str) and kind not in known:
             kind = CLASSES.get(kind, kind)
         if not isinstance(kind, str) or kind not in known:
             hint = did_you_mean(kind, known) or " For your own class: load(path, parts=[...])."
@@ -273,7 +274,7 @@ def arguments(kind: type) -> tuple[str, ...]:
 
 def registry(parts: Sequence[type] = ()) -> dict[str, type]:
     """Return all Configurable classes of nanoae by name, together with the user's own classes in `parts`."""
-    found = {part.__name__: part for part in parts}
+    found: dict[str, type] = {}
     todo: list[type] = [Configurable]
     while todo:
         subclasses: list[type] = todo.pop().__subclasses__()
@@ -281,7 +282,17 @@ def registry(parts: Sequence[type] = ()) -> dict[str, type]:
             if cls.__module__.startswith("nanoae."):
                 found[cls.__name__] = cls
             todo.append(cls)
-    return found
+    return found | {part.__name__: part for part in parts}
+
+
+def name_of(kind: type) -> str:
+    """Return the name of a class in files. Raise ValueError if nanoae has another class of this name, or had one."""
+    name = kind.__name__
+    if name in CLASSES or registry().get(name, kind) is not kind:
+        raise ValueError(
+            f"{name}: expected a class of your own with a name of its own, got one of nanoae's. Rename it."
+        )
+    return name
 
 
 def numbers(kind: type) -> dict[str, type]:

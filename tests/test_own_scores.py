@@ -1,5 +1,7 @@
 """Do scores, scalers and thresholds of a user's own work as nanoae's do?"""
 
+import gc
+
 import numpy as np
 import pytest
 
@@ -99,6 +101,40 @@ def test_ones_own(tmp_path, settings):
     )
     np.testing.assert_array_equal(again.score_samples(NEW), detector.score_samples(NEW))
     np.testing.assert_array_equal(again.predict(NEW), flags)
+
+
+def with_parts(name):
+    """Models with a part of one's own that is called `name`: none may be loaded with nanoae's part of that name."""
+    rest = nanoae.Autoencoder
+    layer, score, threshold, model = (
+        type(name, (base,), {"__module__": "mine"})
+        for base in (nanoae.Tanh, LargestError, TopTen, nanoae.Autoencoder)
+    )
+    return {
+        "layer": lambda: rest(2, (3,), activation=layer(), epochs=1).fit(X),
+        "score": lambda: fitted(scores=score()),
+        "threshold": lambda: fitted(threshold=threshold()),
+        "estimator": lambda: model(2, epochs=1).fit(X),
+    }
+
+
+@pytest.mark.parametrize("part", ["layer", "score", "threshold", "estimator"])
+@pytest.mark.parametrize("name", ["Sigmoid", "PCA", "Teacher"])  # one is a former name
+def test_a_file_takes_no_part_with_a_name_of_nanoaes(tmp_path, name, part):
+    model = with_parts(name)[part]()
+    with pytest.raises(ValueError, match=f"{name}: expected a class .* with a name of its own"):
+        model.save(tmp_path / "model.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_ones_own_part_is_taken_before_a_later_one_of_nanoae(tmp_path):
+    detector = fitted(threshold=TopTen())
+    detector.save(tmp_path / "detector.npz")
+    later = type("TopTen", (nanoae.Threshold,), {"__module__": "nanoae.later"})
+    again = nanoae.load(tmp_path / "detector.npz", parts=[TopTen])
+    assert type(again.threshold) is TopTen and again.threshold_ == detector.threshold_
+    del later
+    gc.collect()  # other tests go through all of nanoae's classes
 
 
 def test_ones_own_score_is_what_it_says():

@@ -20,7 +20,7 @@ from nanoae.autoencoders.plan import AUTO
 from nanoae.autoencoders.saved import Packed, Saved
 from nanoae.backend import BackendError, available
 from nanoae.backend.allowance import ALLOWANCE
-from nanoae.configurable import to_config
+from nanoae.configurable import name_of, to_config
 from nanoae.data.archive import Archive, open_archive
 from nanoae.data.dataset import BadFile
 from nanoae.data.far_rows import ColumnRanges
@@ -88,7 +88,7 @@ def pack(model: Estimator) -> Packed:
     facts, arrays = model.to_file()
     names = getattr(model, "feature_names_in_", None)
     header = {
-        "class": type(model).__name__,
+        "class": name_of(type(model)),
         "says_auto": True,
         "params": {
             key: to_config(value, among=params.get("encoder")) for key, value in params.items()
