@@ -227,6 +227,23 @@ def test_the_sliders_decode_as_the_model_does(kind, digits, opened, tmp_path):
     assert np.abs(model.transform(drawn, **condition) - code).max() < 1e-3
 
 
+class Doubled(nanoae.Elementwise):
+    def f(self, x, out):
+        return self.ops.multiply(x, 2, out=out)
+
+    def df(self, dy, y, out):
+        return self.ops.multiply(dy, 2, out=out)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_layer_that_the_page_cannot_compute_is_named(digits, opened, tmp_path):
+    x, labels = digits
+    model = nanoae.Autoencoder(2, (3,), activation=Doubled(), epochs=1, random_state=0).fit(x)
+    page = opened(write_report(tmp_path / "r.html", model, x, labels))
+    assert "The page cannot compute Doubled layers" in page.inner_text("#explorer")
+    assert not page.query_selector_all(".stage input")
+
+
 def test_a_table_with_words_decodes_to_its_units(opened, tmp_path):
     rows = pd.DataFrame({"a": 1e3 + 50 * RNG.normal(size=60), "word": ["x", "y", EVIL] * 20})
     rows.loc[:9, "a"] = np.nan
