@@ -6,10 +6,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import nanoae
 from benchmarks.table import RESULTS, quote
 from nanoae.autoencoders import conv as conv_layers
 from nanoae.cli import command_line
@@ -19,6 +21,9 @@ from nanoae.survey import SAMPLED
 README = Path(__file__).parent.parent / "README.md"
 TEXT = README.read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+NEAR = re.findall(
+    r'^NEAR = {"float32": (.*?),', Path(__file__).with_name("test_mpi.py").read_text(), re.M
+)
 LINK = re.compile(r"\]\(([^)]*)\)")
 
 
@@ -356,10 +361,20 @@ def test_the_steps_are_those_of_the_tables_that_are_linked_to():
         ("{} to {} pixels wide", conv_layers.SIDES),
         ("A memory-mapped array of {} MB or more", (LARGE >> 20,)),
         ("a random sample of up to {:,} rows", (SAMPLED,)),
+        ("the losses agree to {}", NEAR),
     ],
 )
 def test_a_number_is_that_of_the_code(said, numbers):
     assert said.format(*numbers) in plain(TEXT)
+
+
+def test_the_values_that_may_mark_a_gap_are_reported():
+    lists = re.findall(r"`?(-?\d+)`?, `?(\d+)`?(?: or|,) `?(1e20)`?", plain(TEXT))
+    assert len(lists) == 2
+    for value in sum(lists, ()):
+        column = np.append(np.arange(20.0), [float(value)] * 2)
+        with pytest.warns(UserWarning, match=r"may|marks missing values"):
+            nanoae.TableEncoder().fit(column[:, None])
 
 
 def test_the_steps_say_with_what_they_were_measured():
