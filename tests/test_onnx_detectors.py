@@ -109,7 +109,7 @@ def test_gaps(tmp_path):
 @pytest.mark.filterwarnings("ignore:TableEncoder")
 @pytest.mark.parametrize("missing", ["error", "mask"])
 def test_a_table_with_words(missing, tmp_path):
-    table = pd.DataFrame(NEW, columns=list("abcde"))
+    table = pd.DataFrame(NEW.copy(), columns=list("abcde"))
     table.insert(
         2, "colour", np.where(NEW[:, 0] > 0, "red", np.where(NEW[:, 1] > 0, "blue", "grey"))
     )
