@@ -111,14 +111,14 @@ def test_the_default_says_lines_of_known_words():
     assert sum(line in lines for line in told) >= 5
 
 
-def plan_of(rows, **said):
+def plan_of(rows, columns=10, **said):
     settings = {
         "batch_size": "auto",
         "epochs": "auto",
         "validation_fraction": "auto",
         "patience": "auto",
     }
-    return Plan().settings(SimpleNamespace(**settings | said), rows, watched=False)
+    return Plan().settings(SimpleNamespace(**settings | said), rows, columns, watched=False)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 49, 50, 1000, 60_000, 10_000_000])
@@ -137,9 +137,38 @@ def test_what_is_said_counts():
     assert plan_of(100, batch_size=100)["epochs"] == 5000
     assert plan_of(100, **unwatched) == {"batch_size": 16, "epochs": 715}
     assert "patience" not in plan_of(100, patience=2)
-    assert LinesPlan().epochs(20, 8) == 300
+    assert LinesPlan().epochs(20, 30, 8) == 300
     model = nanoae.Autoencoder(2, epochs=3, batch_size=100, random_state=0).fit(LEARNED)
     assert len(model.history_["loss"]) == 3 and "val_loss" not in model.history_
+
+
+@pytest.mark.parametrize(("columns", "epochs"), [(10, 500), (400, 500), (784, 306), (24_000, 10)])
+def test_wide_tables_are_read_less_often(columns, epochs):
+    """At most 1.2e9 numbers: 306 epochs of 5,000 images of 28 x 28 pixels."""
+    assert plan_of(5000, columns)["epochs"] == epochs
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "said", "rate"),
+    [
+        (nanoae.Autoencoder, 4500, {}, 2e-3),
+        (nanoae.Autoencoder, 4000, {}, 1e-3),
+        (nanoae.Autoencoder, 4500, {"learning_rate": nanoae.Cosine(0.1)}, 0.1),
+        (nanoae.Autoencoder, 4500, {"epochs": 2}, 1e-3),
+        (nanoae.ConvAutoencoder, 4500, {}, 1e-2),
+    ],
+)
+def test_many_rows_are_learned_at_twice_the_rate_which_falls(kind, rows, said, rate):
+    found = []
+
+    def stop(trainer, row):
+        found.append(trainer.updates.rate_at(1))
+        return True
+
+    images = np.random.default_rng(0).random((rows, 1, 8, 8), np.float32)
+    X = images if kind is nanoae.ConvAutoencoder else images.reshape(rows, 64)
+    kind(2, callbacks=[stop], random_state=0, **said).fit(X)
+    assert found == [rate]
 
 
 def test_loaded_it_shows_the_users_words(tmp_path):

@@ -49,8 +49,8 @@ class NetworkEstimator(Shown):
     network_   a Sequential; its first `_n_encoder` layers are the encoder
     """
 
-    _facts: ClassVar[tuple[Fact, ...]] = (Fact("history_", "history", HISTORY),)
     _plan: ClassVar[Plan] = Plan()
+    _facts: ClassVar[tuple[Fact, ...]] = (Fact("history_", "history", HISTORY),)
 
     def settle(self) -> None:
         super().settle()
@@ -112,23 +112,25 @@ class NetworkEstimator(Shown):
             )
         return tuple(validation_data)
 
+    def _planned(self, rows: int, watched: bool) -> dict[str, Any]:
+        columns = getattr(self, "n_features_in_", 1)
+        return self._plan.settings(self.as_built, rows, columns, watched)
+
     def _settle_plan(self, rows: int, watched: bool) -> None:
-        """Replace each "auto" by a value chosen from the number of rows, as if the estimator was built with it."""
-        built = self.as_built
-        found = self._plan.settings(built, rows, watched)
-        if isinstance(built.scaling, str) and built.scaling == AUTO:
+        """Replace each "auto" by a value chosen from the rows, as if the estimator was built with it."""
+        found = self._planned(rows, watched)
+        if self.as_built.scaling == AUTO:
             found["scaling"] = self.scaling_
         self._rate_falls = "epochs" in found
         self._settle(**found)
 
     def planned(self, name: str, rows: int) -> Any:
         """Return the value of a parameter that may be "auto", for this number of rows."""
-        built = self.as_built
-        return self._plan.settings(built, rows, watched=True).get(name, getattr(built, name))
+        return self._planned(rows, True).get(name, getattr(self.as_built, name))
 
     def resolved_batch_size(self, rows: int) -> int:
         """Return the batch size for this number of rows."""
-        return int(self.planned("batch_size", rows))
+        return self.planned("batch_size", rows)  # type: ignore[no-any-return]
 
     @property
     def _patience(self) -> int | None:
@@ -221,7 +223,7 @@ class NetworkEstimator(Shown):
         trainer = kind(
             self.network_,
             self._loss,
-            built._optimizer(falling),
+            built._optimizer(falling * (1 + (rows >= self._plan.many))),
             batch_size=self.resolved_batch_size(rows),
             epochs=epochs,
             rows=rows,

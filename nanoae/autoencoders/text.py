@@ -113,8 +113,8 @@ class TextVAE(WarmStart, Variational):
     def new_loss(self) -> Loss:
         return SoftmaxCrossEntropy("batch", ignore=0)
 
-    def _optimizer(self, falling: bool = True) -> Optimizer:
-        return super()._optimizer(falling=True)
+    def _optimizer(self, first: float = 1) -> Optimizer:
+        return super()._optimizer(1)
 
     # ---------------------------------------------------------------- training
 

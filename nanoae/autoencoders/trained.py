@@ -87,11 +87,12 @@ class Trained(Scaled):
     )
     verbose: bool = parameter(False, Kind(), "show a progress bar while training")
 
-    def _optimizer(self, falling: bool = False) -> optim.Optimizer:
-        """Return the optimiser; `falling`: a constant rate decays to 0 along a cosine (Loshchilov & Hutter 2017)."""
+    def _optimizer(self, first: float = 0) -> optim.Optimizer:
+        """Return the optimiser; first > 0: a constant rate decays from `first` times that to 0 along a cosine
+        (Loshchilov & Hutter 2017)."""
         rate = self.learning_rate
-        if falling and not callable(rate):
-            rate = Cosine(rate)
+        if first and not callable(rate):
+            rate = Cosine(first * rate)
         return optim.get(self.optimizer, rate, self.weight_decay)
 
     @property
