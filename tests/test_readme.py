@@ -15,7 +15,7 @@ import nanoae
 from benchmarks.table import RESULTS, quote
 from nanoae.autoencoders import conv as conv_layers
 from nanoae.cli import command_line
-from nanoae.rows import LARGE
+from nanoae.rows import LARGE, PARTS, PIECES
 from nanoae.survey import SAMPLED
 
 README = Path(__file__).parent.parent / "README.md"
@@ -24,6 +24,8 @@ BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 NEAR = re.findall(
     r'^NEAR = {"float32": (.*?),', Path(__file__).with_name("test_mpi.py").read_text(), re.M
 )
+CUDA = re.findall(r"cupy-cuda(\d+)x", README.with_name("pyproject.toml").read_text())
+WEIGHT = nanoae.state_dict(nanoae.Sequential([nanoae.Linear(32)]).build(64))["0.weight"]
 LINK = re.compile(r"\]\(([^)]*)\)")
 
 
@@ -172,7 +174,7 @@ def of_defaults(table: str = "defaults") -> tuple[str, ...]:
 
 
 def word(number: int) -> str:
-    return {3: "three", 8: "eight", 12: "twelve", 14: "fourteen"}[number]
+    return {3: "three", 8: "eight", 12: "twelve", 14: "fourteen", 16: "sixteen"}[number]
 
 
 def counts(name: str) -> tuple[int, int]:
@@ -362,6 +364,12 @@ def test_the_steps_are_those_of_the_tables_that_are_linked_to():
         ("A memory-mapped array of {} MB or more", (LARGE >> 20,)),
         ("a random sample of up to {:,} rows", (SAMPLED,)),
         ("the losses agree to {}", NEAR),
+        ("fits in an {}h of the memory limit", (word(PARTS),)),
+        ("windows of an {}h of the limit, each made of {} pieces", (word(PARTS), word(PIECES))),
+        ("other layers for more than {} pixels", (conv_layers.LARGE,)),
+        ("note = {{Version {}}}", (nanoae.__version__,)),
+        ('CuPy with the CUDA {} libraries; ".[gpu12]" for CUDA {}', CUDA),
+        ('{{"0.weight": {}, ...}}', (WEIGHT.shape,)),
     ],
 )
 def test_a_number_is_that_of_the_code(said, numbers):
