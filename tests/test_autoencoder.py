@@ -589,9 +589,12 @@ def test_partial_fit_keeps_its_batch_size():
     assert ae._trainer.batch_size == 16
 
 
-def test_numeric_text_is_text():
-    with pytest.raises(ValueError, match="got text"):
-        small().fit(X.astype(str))
+def test_numeric_text_is_numbers_and_other_text_is_refused():
+    np.testing.assert_array_equal(
+        small().fit(X.astype(str)).transform(X), small().fit(X).transform(X)
+    )
+    with pytest.raises(ValueError, match="got text in column '0', such as 'a'"):
+        small().fit(np.full(X.shape, "a"))
 
 
 def test_a_second_fit_frees_the_memory_of_the_first():

@@ -136,7 +136,7 @@ def test_parts_in_two_units_are_refused(tmp_path, train, test):
             BYTES.reshape(25, 64) % 4,
             (BYTES.reshape(25, 64) % 4).astype(np.int64),
         ),
-        "maps of few classes": (BYTES % 4 * np.int64(1), BITS * np.int64(1)),
+        "maps of few classes": ((BYTES % 4).astype(np.int64), BITS.astype(np.int64)),
         "measurements": (SHARES * 3 - 1, SHARES),
         "measurements of two precisions": ((SHARES * 3 - 1).astype(np.float64), SHARES),
     }.values(),

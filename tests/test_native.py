@@ -77,7 +77,7 @@ def same(actual, expected, digits=8):
     """Equal to `digits` units in the last place, and where NaN, an infinity or a sign is, the same."""
     np.testing.assert_array_equal(np.isnan(actual), np.isnan(expected))
     known = ~np.isnan(expected)
-    actual, expected = actual[known], expected[known]
+    actual, expected = actual[known], expected[known].astype(actual.dtype)
     np.testing.assert_array_equal(np.isinf(actual), np.isinf(expected))
     finite = np.isfinite(expected)
     spacing = np.spacing(np.abs(expected[finite]))

@@ -39,6 +39,11 @@ class Transformer(Configurable):
         """Return fit(X).transform(X)."""
         return self.fit(X).transform(X)  # type: ignore[attr-defined]
 
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import Tags, TargetTags, TransformerTags
+
+        return Tags("transformer", TargetTags(required=False), TransformerTags())
+
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         return self.config()
 

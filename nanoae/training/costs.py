@@ -16,7 +16,7 @@ from nanoae.engine.losses import BCE, L1, MSE, GaussianNLL, Huber, Loss, Softmax
 
 def huber(loss: Huber, y: Array, t: Array) -> Array:
     r = abs(y - t)
-    inside = r.clip(max=loss.delta)  # h(r) = c r - c² / 2 with c = min(|r|, delta)
+    inside = r.clip(0, loss.delta)  # h(r) = c r - c² / 2 with c = min(|r|, delta)
     return inside * (r - inside / 2)
 
 
