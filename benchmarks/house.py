@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1] / "nanoae"
-TOKENS = 246_307  # at most, of the whole: lowered as code goes, raised by a commit that says what it buys. Goal: 95,000
+TOKENS = 246_334  # at most, of the whole: lowered as code goes, raised by a commit that says what it buys. Goal: 95,000
 PER_LINE = 9.5  # tokens of a line of code, on average
 ENGINE = 2200  # lines of engine/, docstrings included
 ORDER = re.findall(

@@ -153,6 +153,7 @@ def test_wide_tables_are_read_less_often(columns, epochs):
     [
         (nanoae.Autoencoder, 4500, {}, 2e-3),
         (nanoae.Autoencoder, 4000, {}, 1e-3),
+        (nanoae.Autoencoder, 4500, {"learning_rate": 5e-4}, 5e-4),
         (nanoae.Autoencoder, 4500, {"learning_rate": nanoae.Cosine(0.1)}, 0.1),
         (nanoae.Autoencoder, 4500, {"epochs": 2}, 1e-3),
         (nanoae.ConvAutoencoder, 4500, {}, 1e-2),

@@ -35,7 +35,13 @@ CHANNELS = (1, 3, 4)
 # trainings the rate is warmed up over CLIMB steps.
 SHALLOW = 2
 CLIMB = 300
-PLAN = Plan((500, 8000), math.inf, math.inf, 100, activations=("leaky_relu", "leaky_relu"))
+PLAN = Plan(
+    steps=(500, 8000),
+    numbers=math.inf,
+    many=math.inf,
+    usual_batch=100,
+    activations=("leaky_relu", "leaky_relu"),
+)
 PLAN_OF_LARGE = replace(PLAN, steps=(500, 2000))
 # Weight decay: in the presets, with epochs="auto", and with the elu that follows from the images
 PUBLISHED, LONG, OF_NOISE = 1e-5, 3e-4, 3e-3

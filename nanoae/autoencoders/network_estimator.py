@@ -213,6 +213,8 @@ class NetworkEstimator(Shown):
             )
         if isinstance(built.optimizer, KFAC):
             kind = KFACTrainer
+        usual = built.learning_rate == type(self).learning_rate
+        twice = usual and rows >= self._plan.many
         group = process_group()
         extra: dict[str, Any] = {}
         if group is not None:
@@ -223,7 +225,7 @@ class NetworkEstimator(Shown):
         trainer = kind(
             self.network_,
             self._loss,
-            built._optimizer(falling * (1 + (rows >= self._plan.many))),
+            built._optimizer(falling * (1 + twice)),
             batch_size=self.resolved_batch_size(rows),
             epochs=epochs,
             rows=rows,

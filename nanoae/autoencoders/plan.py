@@ -9,8 +9,8 @@
     biases           for elu drawn from U(-1, 2) if X is a table whose values do not fill [-1, 1] as pixels do: most
                      hidden units are then linear at first, so that the network soon matches PCA and overfits
                      less on few rows or on linearly dependent columns
-    learning_rate    a number decays along half a cosine to 0 after the last step: from that number, and with 4,000
-                     training rows or more, except for convolutions and text, from twice it, which needs fewer steps; a
+    learning_rate    a number decays along half a cosine to 0 after the last step; the default number is doubled with
+                     4,000 training rows or more, which then need fewer steps, except for convolutions and text; a
                      schedule is used as it is
     early stopping   with 50 rows or more, a tenth is held out unless the user gives validation data or a fraction;
                      training stops after half of the epochs without a better validation loss, and the best weights
@@ -46,7 +46,7 @@ class Plan:
 
     steps          minimum and maximum number of training steps
     numbers        maximum of rows times epochs times columns, which bounds the time
-    many           number of training rows from which a decaying learning rate begins at twice the number given
+    many           number of training rows from which the default learning rate is doubled
     usual_batch    batch size if the user sets epochs
     watchable      minimum number of rows for holding out a tenth for validation
     activations    of the hidden layers if the user sets epochs, and otherwise
@@ -65,8 +65,9 @@ class Plan:
 
     def epochs(self, rows: int, columns: int, batch_size: int) -> int:
         steps = np.clip(50 * rows, *self.steps)
-        most = self.numbers / (rows * columns)
-        return max(int(min(math.ceil(steps / math.ceil(rows / batch_size)), most)), 3)
+        by_steps = math.ceil(steps / math.ceil(rows / batch_size))
+        by_time = self.numbers / (rows * columns)
+        return max(int(min(by_steps, by_time)), 3)
 
     def activation(self, built: Any) -> Any:
         """Return the activation of the hidden layers for the estimator `built`."""
