@@ -128,7 +128,7 @@ class Variational(NetworkEstimator):
             t = ops.to_device(targets[block]).repeat(samples, axis=0)
             log_p = -costs_of_rows(self._loss, y, t)
             mu = stats[:, :k]
-            logvar = stats[:, k:].clip(max=LOGVAR_MAX)
+            logvar = stats[:, k:].clip(None, LOGVAR_MAX)
             kl = (mu**2 + std**2 - 1 - logvar).sum(axis=1) / 2
             ratio = (noise**2 + logvar - z**2).sum(axis=1) / 2
             yield (
