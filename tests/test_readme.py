@@ -381,7 +381,8 @@ def test_the_values_that_may_mark_a_gap_are_reported():
     assert len(lists) == 2
     for value in sum(lists, ()):
         column = np.append(np.arange(20.0), [float(value)] * 2)
-        with pytest.warns(UserWarning, match=r"may|marks missing values"):
+        told = re.escape(f"holds {float(value):.6g} in ") + ".*marks missing values"
+        with pytest.warns(UserWarning, match=told):
             nanoae.TableEncoder().fit(column[:, None])
 
 
